@@ -1,0 +1,8 @@
+//! Flags and verbs.
+
+use std::process::ExitCode;
+
+/// The program.
+pub fn main() -> ExitCode {
+    ExitCode::SUCCESS
+}

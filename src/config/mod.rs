@@ -1,0 +1,4 @@
+//! From TOML to the model.
+
+pub mod model;
+pub mod template;

@@ -1,0 +1,506 @@
+//! The validated configuration: plain data, every default filled in, every reference resolved. It
+//! is what the rest of the program sees. Not here: how it was written (`schema`) and what runs from
+//! it (`http::Generation`).
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderName;
+use ipnet::IpNet;
+use regex::Regex;
+
+use super::template::Template;
+
+/// One whole configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Threads, of the relay and of the runtime each; at least 1.
+    pub worker_processes: usize,
+    /// Connections from clients at most, in the whole process.
+    pub worker_connections: usize,
+    /// How long QUIT waits for tunnels before it closes them; `None` waits for ever.
+    pub worker_shutdown_timeout: Option<Duration>,
+    /// How long TERM waits for tunnels before it closes them.
+    pub shutdown_timeout: Duration,
+    /// Where the process id is written.
+    pub pid: Option<PathBuf>,
+    /// Where diagnostics go; `None` is standard error.
+    pub error_log: Option<PathBuf>,
+    /// The least severe event that is logged.
+    pub error_log_level: LogLevel,
+    /// How long to wait after a change of a watched file before reloading; `None` does not watch.
+    pub auto_reload: Option<Duration>,
+    /// Where metrics are served.
+    pub metrics: Option<MetricsEndpoint>,
+    /// Every upstream, those named and those a `proxy_pass` address made.
+    pub upstreams: Vec<Arc<Upstream>>,
+    /// Every listener, with the servers that share it.
+    pub listeners: Vec<Listener>,
+    /// Every server, in the order of the files.
+    pub servers: Vec<Arc<Server>>,
+    /// Every file that was read or named (configuration, includes, certificates, keys), absolute.
+    pub files: Vec<PathBuf>,
+    /// The directories that include patterns look into, absolute.
+    pub include_dirs: Vec<PathBuf>,
+}
+
+/// nginx's levels of the error log, most severe last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Everything.
+    Debug,
+    /// Life signs.
+    Info,
+    /// Normal but worth knowing.
+    Notice,
+    /// Something is off.
+    Warn,
+    /// Something failed.
+    Error,
+    /// Something failed that the operator must act on.
+    Crit,
+}
+
+/// `[metrics]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetricsEndpoint {
+    /// The address it is served on.
+    pub listen: ListenAddr,
+    /// The path of the page, `/metrics` by default; `/healthz` and `/readyz` stand beside it.
+    pub path: String,
+    /// Who may read it; a Unix socket's clients always may.
+    pub allow: Vec<IpNet>,
+}
+
+/// An address to listen on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ListenAddr {
+    /// An IP address and port.
+    Tcp(SocketAddr),
+    /// The path of a Unix socket.
+    Unix(PathBuf),
+}
+
+impl std::fmt::Display for ListenAddr {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(addr) => addr.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// A listening socket and what is served on it.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// Where.
+    pub addr: ListenAddr,
+    /// Connections start with a TLS handshake.
+    pub tls: bool,
+    /// Connections start with a PROXY protocol header.
+    pub proxy_protocol: bool,
+    /// An IPv6 wildcard takes no IPv4 connections.
+    pub ipv6only: bool,
+    /// Connections that may wait to be accepted.
+    pub backlog: u32,
+    /// The servers of this socket, as indexes into [`Config::servers`]; never empty.
+    pub servers: Vec<usize>,
+    /// The one that answers when no name fits, as an index into [`Config::servers`].
+    pub default_server: usize,
+}
+
+/// One `[[server]]`.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// The first name as written: the `server` label.
+    pub label: String,
+    /// All names.
+    pub names: Vec<ServerName>,
+    /// Certificate and key pairs (ECDSA beside RSA); empty when no listener has `ssl`.
+    pub certificates: Vec<CertificatePair>,
+    /// TLS versions.
+    pub protocols: TlsVersions,
+    /// `ssl_handshake_timeout`.
+    pub ssl_handshake_timeout: Duration,
+    /// `client_header_timeout`.
+    pub client_header_timeout: Duration,
+    /// `client_body_timeout`: between two reads of a request body.
+    pub client_body_timeout: Duration,
+    /// `send_timeout`: between two writes of an answer.
+    pub send_timeout: Duration,
+    /// The longest request head, in bytes (`large_client_header_buffers`).
+    pub max_head_size: usize,
+    /// The most header fields (`max_headers`).
+    pub max_headers: usize,
+    /// How long an idle connection is kept; zero closes after every answer.
+    pub keepalive_timeout: Duration,
+    /// The most requests on one connection.
+    pub keepalive_requests: u64,
+    /// The locations, in the order of the file. A server without one answers 404.
+    pub locations: Vec<Arc<Location>>,
+}
+
+/// A name of a server, in lower case.
+#[derive(Clone, Debug)]
+pub enum ServerName {
+    /// `example.org`; also `_` and the empty name, which match no real host.
+    Exact(String),
+    /// `*.example.org`, kept as `.example.org`; with nginx's `.example.org`, an `Exact` stands beside.
+    Suffix(String),
+    /// `www.example.*`, kept as `www.example.`.
+    Prefix(String),
+    /// `~^www\d+\.example\.org$`.
+    Regex(Regex),
+}
+
+/// A certificate file with its key file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificatePair {
+    /// PEM: the leaf first, then its chain.
+    pub certificate: PathBuf,
+    /// PEM: the private key.
+    pub key: PathBuf,
+}
+
+/// `ssl_protocols`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TlsVersions {
+    /// TLS 1.2 is offered.
+    pub tls12: bool,
+    /// TLS 1.3 is offered.
+    pub tls13: bool,
+}
+
+/// One `[[server.location]]`, with everything it inherits.
+#[derive(Clone, Debug)]
+pub struct Location {
+    /// The location as written, for messages and as the route's name across reloads.
+    pub name: String,
+    /// What it matches.
+    pub path: LocationPath,
+    /// What it does.
+    pub action: Action,
+    /// `allow` and `deny`, in order; the first that fits decides, none allows.
+    pub access: Vec<AccessRule>,
+    /// Who is believed about the client's address.
+    pub real_ip: RealIp,
+    /// `add_header`.
+    pub add_headers: Vec<(HeaderName, Template)>,
+    /// The longest request body in bytes; `None` is unlimited.
+    pub client_max_body_size: Option<u64>,
+    /// Where requests are logged.
+    pub access_log: Option<AccessLog>,
+}
+
+/// nginx's forms of `location`.
+#[derive(Clone, Debug)]
+pub enum LocationPath {
+    /// `= /p`
+    Exact(String),
+    /// `/p`, or with `^~` (`no_regex`): when it is the longest prefix, no regex is tried.
+    Prefix {
+        /// The prefix.
+        path: String,
+        /// It was written with `^~`.
+        no_regex: bool,
+    },
+    /// `~ re` or `~* re`, compiled with its case rule.
+    Regex(Regex),
+}
+
+/// What a location does.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// `return`.
+    Return {
+        /// The status.
+        status: u16,
+        /// The body, or for 301, 302, 303, 307 and 308 the Location header's value.
+        text: Template,
+        /// `text` is the Location header's value.
+        redirect: bool,
+    },
+    /// `proxy_pass`.
+    Proxy(Box<Proxy>),
+    /// Neither: 404.
+    Nothing,
+}
+
+/// `proxy_pass` and all that goes with it.
+#[derive(Clone, Debug)]
+pub struct Proxy {
+    /// [`Upstream::name`] of the group.
+    pub upstream: String,
+    /// The peers speak TLS.
+    pub tls: Option<Arc<ProxyTls>>,
+    /// `$proxy_host`: host and port as written, without the scheme's default port.
+    pub host: String,
+    /// Replaces the part of the path that the location matched.
+    pub uri: Option<String>,
+    /// `proxy_connect_timeout`.
+    pub connect_timeout: Duration,
+    /// `proxy_read_timeout`: between two reads of an answer.
+    pub read_timeout: Duration,
+    /// `proxy_send_timeout`: between two writes of a request.
+    pub send_timeout: Duration,
+    /// What is set on the request, defaults included; an empty value removes the header.
+    pub set_headers: Vec<(HeaderName, Template)>,
+    /// Removed from the answer.
+    pub hide_headers: Vec<HeaderName>,
+    /// When another peer is tried.
+    pub next_upstream: NextUpstream,
+    /// Source addresses, taken in turn.
+    pub bind: Vec<IpAddr>,
+    /// `[server.location.websocket]`.
+    pub websocket: WebSocket,
+}
+
+/// `proxy_ssl_*`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxyTls {
+    /// Check the certificate.
+    pub verify: bool,
+    /// The name that is sent (SNI) and checked.
+    pub name: String,
+    /// Send the name (SNI).
+    pub server_name: bool,
+    /// PEM of the trust anchors; `None` is the system's.
+    pub trusted_certificate: Option<PathBuf>,
+    /// Our own certificate.
+    pub certificate: Option<CertificatePair>,
+}
+
+/// `proxy_next_upstream`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NextUpstream {
+    /// The connection failed, or broke before an answer.
+    pub error: bool,
+    /// Connecting or answering took too long.
+    pub timeout: bool,
+    /// The answer could not be read.
+    pub invalid_header: bool,
+    /// Requests that are not idempotent are sent again too.
+    pub non_idempotent: bool,
+    /// The peer answered with one of these.
+    pub statuses: Vec<u16>,
+    /// Peers tried at most; 0 is all.
+    pub tries: u32,
+    /// Time for all tries; zero is unlimited.
+    pub timeout_total: Duration,
+}
+
+/// `[server.location.websocket]`.
+#[derive(Clone, Debug)]
+pub struct WebSocket {
+    /// Upgrade requests are served; else 426.
+    pub enabled: bool,
+    /// `Origin` values let in, in lower case (`*.` may start the host); `None` lets in any.
+    pub allowed_origins: Option<Vec<String>>,
+    /// Sub-protocols let in; `None` lets in any.
+    pub allowed_subprotocols: Option<Vec<String>>,
+    /// A 101 with a wrong `Sec-WebSocket-Accept` is a 502.
+    pub verify_accept: bool,
+    /// Clocks and limits of the live tunnel.
+    pub policy: Arc<Policy>,
+}
+
+/// Clocks and limits of a tunnel. A reload gives live tunnels the new ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Silence of a leg after which it is pinged; `None` never pings.
+    pub ping_interval: Option<Duration>,
+    /// Each interval is shortened by up to this many percent.
+    pub ping_jitter: u8,
+    /// Silence after a ping that means the leg is dead.
+    pub pong_timeout: Duration,
+    /// The upstream leg is pinged too.
+    pub ping_upstream: bool,
+    /// No byte either way for so long ends the tunnel.
+    pub idle_timeout: Option<Duration>,
+    /// No data frame either way for so long ends the tunnel.
+    pub data_idle_timeout: Option<Duration>,
+    /// A leg that takes no byte for so long, while there is something to send, ends the tunnel.
+    pub send_timeout: Duration,
+    /// How long to wait for the Close that answers a Close.
+    pub close_timeout: Duration,
+    /// The longest life of a tunnel.
+    pub max_age: Option<Duration>,
+    /// Each `max_age` is shortened by up to this many percent.
+    pub max_age_jitter: u8,
+    /// The longest message in bytes.
+    pub max_message_size: Option<u64>,
+    /// The longest frame in bytes.
+    pub max_frame_size: Option<u64>,
+    /// Unwritten bytes a leg may have before the other leg is read no more.
+    pub max_buffer: usize,
+    /// The codes Wayhold closes with.
+    pub close_codes: CloseCodes,
+}
+
+/// `close_codes`: the code sent for each of Wayhold's own reasons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CloseCodes {
+    /// The process is finishing: 1012.
+    pub drain: u16,
+    /// A leg is dead: 1001 to the other.
+    pub dead_peer: u16,
+    /// The upstream leg broke: 1011 to the client.
+    pub upstream_lost: u16,
+    /// The client leg broke: 1001 to the upstream.
+    pub client_lost: u16,
+    /// `idle_timeout` and `data_idle_timeout`: 1001.
+    pub idle: u16,
+    /// `max_age`: 1001.
+    pub max_age: u16,
+    /// `max_frame_size`, `max_message_size`: 1009.
+    pub too_big: u16,
+    /// A leg that takes no bytes: 1008.
+    pub slow_consumer: u16,
+    /// An impossible frame: 1002.
+    pub protocol: u16,
+}
+
+/// One `allow` or `deny`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessRule {
+    /// It allows.
+    pub allow: bool,
+    /// Whom.
+    pub who: Who,
+}
+
+/// A set of clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// `all`
+    All,
+    /// An address or range.
+    Net(IpNet),
+    /// `unix:`, those that come over Unix sockets.
+    Unix,
+}
+
+/// `set_real_ip_from`, `real_ip_header`, `real_ip_recursive`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RealIp {
+    /// Who is believed.
+    pub from: Vec<Who>,
+    /// Where the address stands.
+    pub header: RealIpHeader,
+    /// Skip believed addresses from the right of the list.
+    pub recursive: bool,
+}
+
+/// `real_ip_header`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RealIpHeader {
+    /// The PROXY protocol header.
+    ProxyProtocol,
+    /// A header field with one address, or a list of them.
+    Field(HeaderName),
+}
+
+/// `access_log`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AccessLog {
+    /// The file.
+    pub path: PathBuf,
+    /// The shape of a line.
+    pub format: LogFormat,
+    /// Tunnels are logged when they open too.
+    pub open: bool,
+}
+
+/// Shapes of an access log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LogFormat {
+    /// nginx's `combined`.
+    Combined,
+    /// One JSON object.
+    Json,
+}
+
+/// `[upstream.NAME]`.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// The name; for a `proxy_pass` address, `host:port` or `unix:/path`.
+    pub name: String,
+    /// The peers, each with one address; never empty.
+    pub peers: Vec<Peer>,
+    /// How one is picked.
+    pub balance: Balance,
+    /// Idle HTTP connections kept, for each peer.
+    pub keepalive: usize,
+    /// How long they are kept.
+    pub keepalive_timeout: Duration,
+    /// Requests on one of them at most.
+    pub keepalive_requests: u64,
+}
+
+/// `balance`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Balance {
+    /// The fewest active tunnels and requests for its weight; equals in turn.
+    LeastConn,
+    /// Smooth weighted round robin.
+    RoundRobin,
+    /// The less busy of two taken at random by weight.
+    Random,
+}
+
+/// One peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// The label: the address as written, or what it resolved to where that is several.
+    pub name: String,
+    /// Where it is.
+    pub addr: PeerAddr,
+    /// Its share, at least 1.
+    pub weight: u32,
+    /// Failures within `fail_timeout` that make it unavailable; 0 never does.
+    pub max_fails: u32,
+    /// See `max_fails`; also how long it stays unavailable.
+    pub fail_timeout: Duration,
+    /// Active tunnels and requests at most.
+    pub max_conns: Option<usize>,
+    /// Picked only when no other peer is left.
+    pub backup: bool,
+    /// Never picked.
+    pub down: bool,
+}
+
+/// The address of a peer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum PeerAddr {
+    /// An IP address and port.
+    Tcp(SocketAddr),
+    /// The path of a Unix socket.
+    Unix(PathBuf),
+}
+
+impl std::fmt::Display for PeerAddr {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(addr) => addr.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// `map`: a variable computed from others.
+#[derive(Clone, Debug)]
+pub struct Map {
+    /// What is looked up.
+    pub source: Template,
+    /// The variable's name, without `$`.
+    pub variable: String,
+    /// Exact values, in lower case, as nginx compares.
+    pub exact: BTreeMap<String, Template>,
+    /// `~re` and `~*re`, tried in order when no exact value fits.
+    pub patterns: Vec<(Regex, Template)>,
+    /// When nothing fits.
+    pub default: Template,
+}
