@@ -1,9 +1,19 @@
 //! The relay: threads that carry tunnels, one epoll loop each. Give it a tunnel, tell it things.
+//! Not here: what a frame means (`ws`), and everything before the 101 (`http`).
+
+mod clock;
+mod leg;
+mod pump;
+mod slab;
+mod wheel;
+mod worker;
 
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::access_log::{Log, Record};
@@ -28,51 +38,146 @@ pub type RouteKey = Arc<str>;
 
 /// A tunnel to carry: both sockets right behind the 101, and what must live as long.
 #[derive(Debug)]
-#[allow(missing_docs)]
 pub struct NewTunnel {
+    /// The client's leg.
     pub client: Leg,
+    /// The upstream's leg.
     pub upstream: Leg,
     /// Clocks and limits.
     pub policy: Arc<Policy>,
     /// Under which a reload finds the new policy.
     pub route: RouteKey,
+    /// What counts for it.
+    pub series: Arc<TunnelSeries>,
+    /// What is kept for its end.
+    pub keep: Box<Keep>,
+}
+
+/// What a tunnel holds until it ends, and its worker does not look at before.
+#[derive(Debug)]
+pub struct Keep {
     /// The access log line, written at the end.
     pub record: Box<Record>,
+    /// Where it is written.
     pub log: Option<Log>,
-    pub series: Arc<TunnelSeries>,
+    /// The peer's.
     pub lease: Lease,
+    /// The connection's place.
     pub permit: Permit,
+    /// The connection's count.
     pub connection: ActiveConnection,
+}
+
+/// What a worker is told.
+#[derive(Debug)]
+enum Command {
+    Adopt(Box<NewTunnel>),
+    Policies(Arc<HashMap<RouteKey, Arc<Policy>>>),
+    Drain(Duration),
+    Stop,
+}
+
+/// A worker, from outside.
+#[derive(Debug)]
+struct Handle {
+    commands: mpsc::Sender<Command>,
+    waker: Arc<mio::Waker>,
+    /// Tunnels it has, those on their way to it included.
+    tunnels: Arc<AtomicUsize>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Handle {
+    fn tell(&self, command: Command) {
+        // A worker that has stopped takes nothing more; the command is dropped, and with it a
+        // tunnel's sockets.
+        if self.commands.send(command).is_ok() && self.waker.wake().is_err() {
+            tracing::error!("a relay thread cannot be woken");
+        }
+    }
 }
 
 /// The threads.
 #[derive(Debug)]
-pub struct Engine {}
+pub struct Engine {
+    workers: Vec<Handle>,
+}
 
 impl Engine {
     /// Starts `workers` threads.
-    pub fn start(_workers: usize, _metrics: Arc<Metrics>) -> io::Result<Arc<Self>> {
-        todo!("lead")
+    pub fn start(workers: usize, metrics: &Metrics) -> io::Result<Arc<Self>> {
+        let start = |index| {
+            let (commands, receiver) = mpsc::channel();
+            let tunnels = Arc::new(AtomicUsize::new(0));
+            let series = metrics.worker(index);
+            let worker = worker::Worker::new(index, receiver, Arc::clone(&tunnels), series)?;
+            let waker = worker.waker();
+            let thread = std::thread::Builder::new()
+                .name(format!("relay-{index}"))
+                .spawn(move || worker.run())?;
+            Ok(Handle {
+                commands,
+                waker,
+                tunnels,
+                thread: Mutex::new(Some(thread)),
+            })
+        };
+        Ok(Arc::new(Self {
+            workers: (0..workers.max(1)).map(start).collect::<io::Result<_>>()?,
+        }))
     }
+
     /// Carries a tunnel, on the thread with the fewest. Counts it as opened.
-    pub fn adopt(&self, _tunnel: NewTunnel) {
-        todo!("lead")
+    pub fn adopt(&self, tunnel: NewTunnel) {
+        let fewest = self
+            .workers
+            .iter()
+            .min_by_key(|worker| worker.tunnels.load(Ordering::Relaxed));
+        if let Some(worker) = fewest {
+            worker.tunnels.fetch_add(1, Ordering::Relaxed);
+            tunnel.series.opened();
+            worker.tell(Command::Adopt(Box::new(tunnel)));
+        }
     }
+
     /// Tunnels now.
     pub fn tunnels(&self) -> usize {
-        todo!("lead")
+        self.workers
+            .iter()
+            .map(|worker| worker.tunnels.load(Ordering::Relaxed))
+            .sum()
     }
+
     /// A reload: live tunnels follow the new clocks and limits of their route; those whose route is
     /// gone keep the old ones.
-    pub fn set_policies(&self, _policies: Arc<HashMap<RouteKey, Arc<Policy>>>) {
-        todo!("lead")
+    pub fn set_policies(&self, policies: &Arc<HashMap<RouteKey, Arc<Policy>>>) {
+        for worker in &self.workers {
+            worker.tell(Command::Policies(Arc::clone(policies)));
+        }
     }
+
     /// Closes every tunnel with the drain code (1012), paced evenly over `window`. Returns at once.
-    pub fn drain(&self, _window: Duration) {
-        todo!("lead")
+    /// Tunnels that come later are closed as they come.
+    pub fn drain(&self, window: Duration) {
+        for worker in &self.workers {
+            worker.tell(Command::Drain(window));
+        }
     }
+
     /// Ends every tunnel at once, and the threads; each tunnel still gets its Ending and log line.
     pub fn stop(&self) {
-        todo!("lead")
+        for worker in &self.workers {
+            worker.tell(Command::Stop);
+        }
+        for worker in &self.workers {
+            let thread = worker
+                .thread
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take();
+            if thread.is_some_and(|thread| thread.join().is_err()) {
+                tracing::error!("a relay thread ended by a panic");
+            }
+        }
     }
 }

@@ -1,11 +1,24 @@
-//! The opening handshake (RFC 6455 §4), as checks on header maps.
+//! The opening handshake (RFC 6455 §4), as checks on header maps. Not here: who is asked and how
+//! (`http::upgrade`), and which status a refusal becomes (`http::respond`).
 
-use http::{HeaderMap, Method, Version};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
+};
+use http::{HeaderMap, HeaderName, Method, Version};
+use sha1::{Digest, Sha1};
 
-/// Whether a request asks for a WebSocket: `Upgrade: websocket` (any case) and
-/// `Connection: upgrade`.
-pub fn is_upgrade(_headers: &HeaderMap) -> bool {
-    todo!("lead")
+use crate::config::model::WebSocket;
+
+/// The GUID of RFC 6455 §1.3.
+const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// Whether a request asks for a WebSocket: `Upgrade` lists `websocket` and `Connection` lists
+/// `upgrade`, in any case.
+pub fn is_upgrade(headers: &HeaderMap) -> bool {
+    has_token(headers, &UPGRADE, "websocket") && has_token(headers, &CONNECTION, "upgrade")
 }
 
 /// What is wrong with an upgrade request.
@@ -27,37 +40,179 @@ pub enum BadRequest {
     Subprotocol,
 }
 
-/// Checks an upgrade request; gives back the `Sec-WebSocket-Accept` that its 101 must carry.
-pub fn check_request(
-    _method: &Method,
-    _version: Version,
-    _headers: &HeaderMap,
-    _config: &crate::config::model::WebSocket,
-) -> Result<Accept, BadRequest> {
-    todo!("lead")
-}
-
 /// The `Sec-WebSocket-Accept` of a handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Accept(pub [u8; 28]);
 
+impl Accept {
+    /// The answer to a key (RFC 6455 §4.2.2).
+    pub fn of(key: &[u8]) -> Self {
+        let digest = Sha1::new().chain_update(key).chain_update(GUID).finalize();
+        let mut text = [0; 28];
+        // 20 bytes are 28 characters, always.
+        let written = STANDARD.encode_slice(digest, &mut text);
+        debug_assert_eq!(written, Ok(28));
+        Self(text)
+    }
+}
+
+/// Checks an upgrade request; gives back the `Sec-WebSocket-Accept` that its 101 must carry.
+pub fn check_request(
+    method: &Method,
+    version: Version,
+    headers: &HeaderMap,
+    config: &WebSocket,
+) -> Result<Accept, BadRequest> {
+    if method != Method::GET {
+        return Err(BadRequest::Method);
+    }
+    if version != Version::HTTP_11 {
+        return Err(BadRequest::Version);
+    }
+    let no_body = headers
+        .get(CONTENT_LENGTH)
+        .is_none_or(|n| n.as_bytes() == b"0");
+    if !no_body || headers.contains_key(TRANSFER_ENCODING) {
+        return Err(BadRequest::Body);
+    }
+    if only(headers, &SEC_WEBSOCKET_VERSION) != Some(b"13") {
+        return Err(BadRequest::WebSocketVersion);
+    }
+    let key = only(headers, &SEC_WEBSOCKET_KEY).ok_or(BadRequest::Key)?;
+    if !STANDARD.decode(key).is_ok_and(|nonce| nonce.len() == 16) {
+        return Err(BadRequest::Key);
+    }
+    if config
+        .allowed_origins
+        .as_ref()
+        .is_some_and(|allowed| !origin_allowed(headers, allowed))
+    {
+        return Err(BadRequest::Origin);
+    }
+    if let Some(allowed) = &config.allowed_subprotocols {
+        let offered: Vec<&str> = tokens(headers, &SEC_WEBSOCKET_PROTOCOL).collect();
+        if !offered.is_empty() && !offered.iter().any(|p| allowed.iter().any(|a| a == p)) {
+            return Err(BadRequest::Subprotocol);
+        }
+    }
+    Ok(Accept::of(key))
+}
+
 /// What is wrong with a 101.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
 pub enum BadResponse {
+    /// `Upgrade` does not say `websocket`.
     Upgrade,
+    /// `Connection` does not list `upgrade`.
     Connection,
+    /// `Sec-WebSocket-Accept` does not belong to the key.
     Accept,
+    /// The sub-protocol was not offered, or there are several.
     Subprotocol,
 }
 
-/// Checks a 101: Upgrade, Connection, Accept (when `verify_accept`), and that its sub-protocol was
-/// offered.
+impl BadResponse {
+    /// What to write in the log.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Upgrade => "its `Upgrade` does not say `websocket`",
+            Self::Connection => "its `Connection` does not list `upgrade`",
+            Self::Accept => "its `Sec-WebSocket-Accept` does not belong to the key",
+            Self::Subprotocol => "its `Sec-WebSocket-Protocol` was not offered",
+        }
+    }
+}
+
+/// Checks a 101: `Upgrade`, `Connection`, `Sec-WebSocket-Accept` (when `verify_accept`), and that
+/// its sub-protocol was offered (RFC 6455 §4.1).
 pub fn check_response(
-    _request: &HeaderMap,
-    _response: &HeaderMap,
-    _accept: &Accept,
-    _verify_accept: bool,
+    request: &HeaderMap,
+    response: &HeaderMap,
+    accept: &Accept,
+    verify_accept: bool,
 ) -> Result<(), BadResponse> {
-    todo!("lead")
+    let upgrade = only(response, &UPGRADE);
+    if !upgrade.is_some_and(|value| value.eq_ignore_ascii_case(b"websocket")) {
+        return Err(BadResponse::Upgrade);
+    }
+    if !has_token(response, &CONNECTION, "upgrade") {
+        return Err(BadResponse::Connection);
+    }
+    if verify_accept && only(response, &SEC_WEBSOCKET_ACCEPT) != Some(&accept.0) {
+        return Err(BadResponse::Accept);
+    }
+    if response.contains_key(SEC_WEBSOCKET_PROTOCOL) {
+        let chosen = only(response, &SEC_WEBSOCKET_PROTOCOL).ok_or(BadResponse::Subprotocol)?;
+        if !tokens(request, &SEC_WEBSOCKET_PROTOCOL).any(|p| p.as_bytes() == chosen) {
+            return Err(BadResponse::Subprotocol);
+        }
+    }
+    Ok(())
+}
+
+/// Whether the request's one `Origin` is allowed. A request without one comes from no browser and
+/// is let in; two of them are a trick.
+fn origin_allowed(headers: &HeaderMap, allowed: &[String]) -> bool {
+    if !headers.contains_key(ORIGIN) {
+        return true;
+    }
+    let Some(origin) = only(headers, &ORIGIN).and_then(|o| std::str::from_utf8(o).ok()) else {
+        return false;
+    };
+    let origin = origin.to_ascii_lowercase();
+    allowed
+        .iter()
+        .any(|pattern| origin_matches(&origin, pattern))
+}
+
+/// `https://app.example`, or `https://*.example` for every host below it. A default port written
+/// out is the same origin.
+fn origin_matches(origin: &str, pattern: &str) -> bool {
+    let origin = without_default_port(origin);
+    let pattern = without_default_port(pattern);
+    let Some((scheme, host)) = pattern.split_once("://*.") else {
+        return origin == pattern;
+    };
+    let Some((origin_scheme, origin_host)) = origin.split_once("://") else {
+        return false;
+    };
+    let Some(label) = origin_host
+        .strip_suffix(host)
+        .and_then(|rest| rest.strip_suffix('.'))
+    else {
+        return false;
+    };
+    let host_bytes = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+    origin_scheme == scheme && !label.is_empty() && label.bytes().all(host_bytes)
+}
+
+fn without_default_port(origin: &str) -> &str {
+    let port = if origin.starts_with("https:") {
+        ":443"
+    } else {
+        ":80"
+    };
+    origin.strip_suffix(port).unwrap_or(origin)
+}
+
+/// The value of a field that stands exactly once.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next()?;
+    values.next().is_none().then(|| first.as_bytes())
+}
+
+/// The members of a comma-separated list, over all its fields.
+fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|token| token.trim_matches([' ', '\t']))
+        .filter(|token| !token.is_empty())
+}
+
+fn has_token(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
+    tokens(headers, name).any(|token| token.eq_ignore_ascii_case(wanted))
 }

@@ -1,0 +1,219 @@
+//! The hot path: bytes from one leg of a tunnel to the other. No allocation, lock, log call, shared
+//! atomic or look-up here; the counters are cells of this worker alone.
+
+use std::sync::Arc;
+
+use super::leg::{Got, Leg};
+use super::{Keep, RouteKey};
+use crate::config::model::Policy;
+use crate::metrics::TunnelSeries;
+use crate::ws::tunnel::{Context, Tunnel};
+use crate::ws::{Millis, Side};
+
+/// Reads of one leg before others have their turn.
+const ROUNDS: usize = 4;
+/// Bytes read at once.
+const CHUNK: usize = 64 * 1024;
+/// Plaintext of what was read at once, and of a TLS record begun before.
+const PLAIN: usize = CHUNK + 20 * 1024;
+
+/// A tunnel as its worker keeps it.
+#[derive(Debug)]
+pub(super) struct Carried {
+    pub(super) tunnel: Tunnel,
+    /// By [`Side`].
+    pub(super) legs: [Leg; 2],
+    pub(super) policy: Arc<Policy>,
+    pub(super) route: RouteKey,
+    pub(super) series: Arc<TunnelSeries>,
+    /// The deadline under which it is filed.
+    pub(super) filed: Millis,
+    pub(super) keep: Box<Keep>,
+}
+
+/// Scratch space of a worker: no tunnel has a buffer of its own while it is idle.
+#[derive(Debug)]
+pub(super) struct Buffers {
+    plain: Vec<u8>,
+    records: Vec<u8>,
+    changed: Vec<u8>,
+}
+
+impl Buffers {
+    pub(super) fn new() -> Self {
+        Self {
+            plain: vec![0; PLAIN],
+            records: vec![0; CHUNK],
+            changed: Vec::new(),
+        }
+    }
+}
+
+/// What a pump left undone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pumped {
+    /// The socket has no more, or the other leg takes no more.
+    Rest,
+    /// Its turn is over, there may be more.
+    Again,
+}
+
+impl Carried {
+    /// Moves what has come from a leg to the other.
+    pub(super) fn pump(
+        &mut self,
+        from: Side,
+        now: Millis,
+        worker: usize,
+        buffers: &mut Buffers,
+    ) -> Pumped {
+        let to = from.other();
+        let cx = Context {
+            now,
+            policy: &self.policy,
+            cells: self.series.cells(worker),
+        };
+        let Buffers {
+            plain,
+            records,
+            changed,
+        } = buffers;
+        let room = self.policy.max_buffer.clamp(1024, CHUNK);
+        for _ in 0..ROUNDS {
+            let [client, upstream] = &mut self.legs;
+            let (source, target) = match from {
+                Side::Client => (client, upstream),
+                Side::Upstream => (upstream, client),
+            };
+            // This is the whole backpressure: unwritten bytes there, no reading here.
+            let full = target.is_blocked() && !self.tunnel.is_dead(to);
+            if !source.readable || full || self.tunnel.has_ended(from) {
+                return Pumped::Rest;
+            }
+            let plain = if source.is_tls() {
+                &mut plain[..]
+            } else {
+                &mut plain[..room]
+            };
+            match source.read(plain, &mut records[..room]) {
+                Got::Bytes { len, more } => {
+                    source.readable = more;
+                    let out = self.tunnel.receive(from, &plain[..len], &cx, changed);
+                    send(&mut self.tunnel, target, to, out, &cx);
+                }
+                Got::End(how) => {
+                    source.readable = false;
+                    changed.clear();
+                    self.tunnel.end(from, how, &cx, changed);
+                    send(&mut self.tunnel, target, to, changed, &cx);
+                }
+            }
+        }
+        if self.legs[from as usize].readable {
+            Pumped::Again
+        } else {
+            Pumped::Rest
+        }
+    }
+
+    /// Takes bytes that were read from a leg before the relay had it.
+    pub(super) fn early(
+        &mut self,
+        from: Side,
+        bytes: &[u8],
+        now: Millis,
+        worker: usize,
+        buffers: &mut Buffers,
+    ) {
+        let to = from.other();
+        let cx = Context {
+            now,
+            policy: &self.policy,
+            cells: self.series.cells(worker),
+        };
+        let out = self.tunnel.receive(from, bytes, &cx, &mut buffers.changed);
+        send(&mut self.tunnel, &mut self.legs[to as usize], to, out, &cx);
+    }
+
+    /// Writes what was left over for a leg.
+    pub(super) fn flush(&mut self, to: Side, now: Millis, worker: usize) {
+        let leg = &mut self.legs[to as usize];
+        if !leg.is_blocked() {
+            return;
+        }
+        let cells = self.series.cells(worker);
+        let before = leg.left_over();
+        // A failure shows when the leg is read.
+        let progress = leg.flush().unwrap_or(true);
+        let direction = to.other() as usize;
+        cells.buffered_out[direction].add((before - leg.left_over()) as u64);
+        if leg.is_blocked() {
+            self.tunnel.blocked(to, now, progress);
+        } else {
+            cells.stalled_ms[direction].add(self.tunnel.drained(to, now));
+        }
+    }
+
+    /// Whether there is more to do than moving bytes: frames of ours, FINs, the end.
+    #[inline]
+    pub(super) fn needs_care(&self) -> bool {
+        self.tunnel.is_ending()
+            || self.tunnel.wants(Side::Client)
+            || self.tunnel.wants(Side::Upstream)
+            || self.tunnel.has_rtt()
+            || self
+                .legs
+                .iter()
+                .any(|leg| leg.is_blocked() || leg.is_broken())
+    }
+
+    /// Frames of ours and FINs, where their time has come.
+    pub(super) fn settle(&mut self, now: Millis, worker: usize, buffers: &mut Buffers) {
+        let cx = Context {
+            now,
+            policy: &self.policy,
+            cells: self.series.cells(worker),
+        };
+        for side in Side::BOTH {
+            let leg = &mut self.legs[side as usize];
+            if self.tunnel.wants(side) {
+                buffers.changed.clear();
+                self.tunnel.inject(side, &cx, &mut buffers.changed);
+                send(&mut self.tunnel, leg, side, &buffers.changed, &cx);
+            }
+            if self.tunnel.wants_fin(side) {
+                leg.finish();
+            }
+        }
+        if let Some((side, rtt)) = self.tunnel.take_rtt() {
+            self.series.ping_rtt(
+                side as usize,
+                std::time::Duration::from_millis(u64::from(rtt)),
+            );
+        }
+    }
+
+    /// Whether the tunnel is over.
+    pub(super) fn is_over(&self, now: Millis) -> bool {
+        self.tunnel.is_over(
+            now,
+            [!self.legs[0].is_blocked(), !self.legs[1].is_blocked()],
+        )
+    }
+}
+
+/// Writes to a leg; what it does not take is kept there.
+#[inline]
+fn send(tunnel: &mut Tunnel, target: &mut Leg, to: Side, bytes: &[u8], cx: &Context<'_>) {
+    if bytes.is_empty() || tunnel.is_dead(to) {
+        return;
+    }
+    let before = target.left_over();
+    // A failed write breaks the leg: it is read to its end, which tells how it ended.
+    let _broken = target.write(bytes);
+    if target.is_blocked() {
+        let kept = target.left_over().saturating_sub(before);
+        cx.cells.buffered_in[to.other() as usize].add(kept as u64);
+        tunnel.blocked(to, cx.now, before == 0);
+    }
+}

@@ -1,0 +1,388 @@
+//! One relay thread: its epoll loop, its tunnels, their deadlines, and what it is told. Not here:
+//! moving bytes (`pump`).
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token, Waker};
+
+use super::leg::Leg;
+use super::pump::{Buffers, Carried, Pumped};
+use super::slab::{Key, Slab};
+use super::wheel::{Entry, Wheel};
+use super::{Command, NewTunnel, RouteKey, clock};
+use crate::config::model::Policy;
+use crate::drain::Pace;
+use crate::ending::Cause;
+use crate::metrics::WorkerSeries;
+use crate::ws::tunnel::{Context, Tunnel};
+use crate::ws::{Millis, NEVER, Side};
+
+/// Events taken from epoll at once.
+const BATCH: usize = 1024;
+/// The token of the waker; no tunnel's, as those have an index of 31 bits.
+const WAKE: Token = Token(usize::MAX);
+/// How often a drain goes on.
+const DRAIN_STEP: Millis = 50;
+
+/// A relay thread.
+#[derive(Debug)]
+pub(super) struct Worker {
+    index: usize,
+    poll: Poll,
+    waker: Arc<Waker>,
+    commands: mpsc::Receiver<Command>,
+    /// Seen by whoever hands out tunnels.
+    count: Arc<AtomicUsize>,
+    series: Arc<WorkerSeries>,
+    tunnels: Slab<Carried>,
+    wheel: Wheel,
+    buffers: Buffers,
+    /// Legs whose turn was over before their bytes were.
+    again: Vec<(Key, Side)>,
+    drain: Option<Drain>,
+    now: Millis,
+    stopping: bool,
+}
+
+/// A drain under way: who is still to be closed, and how fast.
+#[derive(Debug)]
+struct Drain {
+    pace: Pace,
+    rest: Vec<Key>,
+}
+
+impl Worker {
+    pub(super) fn new(
+        index: usize,
+        commands: mpsc::Receiver<Command>,
+        count: Arc<AtomicUsize>,
+        series: Arc<WorkerSeries>,
+    ) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
+        let now = clock::millis();
+        Ok(Self {
+            index,
+            poll,
+            waker,
+            commands,
+            count,
+            series,
+            tunnels: Slab::new(),
+            wheel: Wheel::new(now),
+            buffers: Buffers::new(),
+            again: Vec::new(),
+            drain: None,
+            now,
+            stopping: false,
+        })
+    }
+
+    pub(super) fn waker(&self) -> Arc<Waker> {
+        Arc::clone(&self.waker)
+    }
+
+    /// Runs until it is told to stop.
+    pub(super) fn run(mut self) {
+        let mut events = Events::with_capacity(BATCH);
+        while !self.stopping {
+            let wait = self.wait().map(Duration::from_millis);
+            if let Err(error) = self.poll.poll(&mut events, wait) {
+                if error.kind() != io::ErrorKind::Interrupted {
+                    tracing::error!("epoll failed: {error}");
+                }
+                continue;
+            }
+            let woken = clock::micros();
+            self.now = woken / 1000;
+            self.events(&events);
+            self.leftovers();
+            self.clocks();
+            self.go_on_draining();
+            self.series
+                .busy_us
+                .add(clock::micros().saturating_sub(woken));
+        }
+        for key in self.tunnels.keys() {
+            self.end(key);
+        }
+    }
+
+    /// How long epoll may wait.
+    fn wait(&self) -> Option<Millis> {
+        if !self.again.is_empty() {
+            return Some(0);
+        }
+        let drain = self.drain.as_ref().map(|_| DRAIN_STEP);
+        [self.wheel.wait(self.now), drain]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn events(&mut self, events: &Events) {
+        for event in events {
+            if event.token() == WAKE {
+                self.commands();
+                continue;
+            }
+            let (key, side) = from_token(event.token());
+            let Some(carried) = self.tunnels.get_mut(key) else {
+                continue;
+            };
+            let leg = &mut carried.legs[side as usize];
+            let hung_up = event.is_read_closed() || event.is_error();
+            leg.hung_up |= hung_up;
+            leg.readable |= event.is_readable() || hung_up;
+            if event.is_writable() && leg.is_blocked() {
+                carried.flush(side, self.now, self.index);
+                if !carried.legs[side as usize].is_blocked() {
+                    // Its source was not read meanwhile.
+                    self.pump(key, side.other());
+                }
+            }
+            self.pump(key, side);
+        }
+    }
+
+    /// Those whose turn was over before their bytes were.
+    fn leftovers(&mut self) {
+        for (key, side) in std::mem::take(&mut self.again) {
+            self.pump(key, side);
+        }
+    }
+
+    fn pump(&mut self, key: Key, side: Side) {
+        let Some(carried) = self.tunnels.get_mut(key) else {
+            return;
+        };
+        if carried.pump(side, self.now, self.index, &mut self.buffers) == Pumped::Again {
+            self.again.push((key, side));
+        }
+        if carried.needs_care() {
+            self.care(key);
+        }
+    }
+
+    /// What a tunnel needs besides moving bytes; ends it when it is over.
+    fn care(&mut self, key: Key) {
+        let Some(carried) = self.tunnels.get_mut(key) else {
+            return;
+        };
+        carried.settle(self.now, self.index, &mut self.buffers);
+        for side in Side::BOTH {
+            // A write that failed: the leg's last bytes and its end are to be read.
+            if carried.legs[side as usize].is_broken() && !carried.tunnel.has_ended(side) {
+                self.again.push((key, side));
+            }
+        }
+        if carried.is_over(self.now) {
+            self.end(key);
+            return;
+        }
+        let due = carried.tunnel.deadline(self.now, &carried.policy);
+        if due < carried.filed {
+            carried.filed = due;
+            self.wheel.file(Entry { key, due });
+        }
+    }
+
+    /// Deadlines that have come.
+    fn clocks(&mut self) {
+        let mut due = Vec::new();
+        self.wheel.expire(self.now, &mut due);
+        for entry in due {
+            let Some(carried) = self.tunnels.get_mut(entry.key) else {
+                continue;
+            };
+            if carried.filed != entry.due {
+                continue;
+            }
+            carried.filed = NEVER;
+            let cells = carried.series.cells(self.index);
+            let cx = Context {
+                now: self.now,
+                policy: &carried.policy,
+                cells,
+            };
+            let within = millis(carried.policy.pong_timeout);
+            let legs = &carried.legs;
+            carried
+                .tunnel
+                .tick(&cx, |side| legs[side as usize].takes_bytes(within));
+            self.care(entry.key);
+        }
+    }
+
+    fn commands(&mut self) {
+        while let Ok(command) = self.commands.try_recv() {
+            match command {
+                Command::Adopt(tunnel) => self.adopt(*tunnel),
+                Command::Policies(policies) => self.set_policies(&policies),
+                Command::Drain(window) => {
+                    let rest = self.tunnels.keys();
+                    let pace = Pace::new(self.now, window, rest.len());
+                    self.drain = Some(Drain { pace, rest });
+                }
+                Command::Stop => {
+                    self.eject_all();
+                    self.stopping = true;
+                }
+            }
+        }
+    }
+
+    fn adopt(&mut self, new: NewTunnel) {
+        let NewTunnel {
+            client,
+            upstream,
+            policy,
+            route,
+            series,
+            keep,
+        } = new;
+        let early = [client.early, upstream.early];
+        let carried = Carried {
+            tunnel: Tunnel::new(self.now, seeds()),
+            legs: [
+                Leg::new(client.fd.into(), client.tls),
+                Leg::new(upstream.fd.into(), upstream.tls),
+            ],
+            policy,
+            route,
+            series,
+            filed: NEVER,
+            keep,
+        };
+        self.series.opened.add(1);
+        let key = self.tunnels.insert(carried);
+        for (side, early) in Side::BOTH.into_iter().zip(early) {
+            let Some(carried) = self.tunnels.get_mut(key) else {
+                return;
+            };
+            if !early.is_empty() {
+                carried.early(side, &early, self.now, self.index, &mut self.buffers);
+            }
+            if let Err(error) = register(&self.poll, &carried.legs[side as usize], key, side) {
+                tracing::error!("a tunnel cannot be watched: {error}");
+                self.end(key);
+                return;
+            }
+        }
+        if self.drain.is_some() {
+            self.eject(key, Cause::Drain);
+        }
+        for side in Side::BOTH {
+            self.pump(key, side);
+        }
+        self.care(key);
+    }
+
+    fn set_policies(&mut self, policies: &HashMap<RouteKey, Arc<Policy>>) {
+        for key in self.tunnels.keys() {
+            let Some(carried) = self.tunnels.get_mut(key) else {
+                continue;
+            };
+            if let Some(policy) = policies.get(&carried.route) {
+                carried.policy = Arc::clone(policy);
+                self.care(key);
+            }
+        }
+    }
+
+    fn go_on_draining(&mut self) {
+        let Some(drain) = &mut self.drain else { return };
+        for _ in 0..drain.pace.due(self.now) {
+            // Those that ended by themselves used up their share of the window.
+            let Some(key) = self.drain.as_mut().and_then(|drain| drain.rest.pop()) else {
+                return;
+            };
+            self.eject(key, Cause::Drain);
+            self.care(key);
+        }
+    }
+
+    fn eject(&mut self, key: Key, cause: Cause) {
+        if let Some(carried) = self.tunnels.get_mut(key) {
+            let cells = carried.series.cells(self.index);
+            let cx = Context {
+                now: self.now,
+                policy: &carried.policy,
+                cells,
+            };
+            carried.tunnel.eject(cause, &cx);
+        }
+    }
+
+    /// Fast shutdown: every leg that can take it is told.
+    fn eject_all(&mut self) {
+        for key in self.tunnels.keys() {
+            self.eject(key, Cause::Shutdown);
+            self.care(key);
+        }
+    }
+
+    /// Takes a tunnel out: its one Ending, its one log line; its sockets close.
+    fn end(&mut self, key: Key) {
+        let Some(carried) = self.tunnels.remove(key) else {
+            return;
+        };
+        let ending = carried.tunnel.ending();
+        let stats = carried.tunnel.stats(self.now);
+        let cells = carried.series.cells(self.index);
+        for (leg, direction) in carried.legs.iter().zip([Side::Upstream, Side::Client]) {
+            cells.buffered_out[direction as usize].add(leg.left_over() as u64);
+        }
+        carried.series.closed(&ending, stats.duration);
+        self.series.closed.add(1);
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        if let Some(log) = carried.keep.log {
+            log.tunnel_ended(*carried.keep.record, &ending, &stats);
+        }
+    }
+}
+
+/// Both ways, edge-triggered, once: never modified.
+fn register(poll: &Poll, leg: &Leg, key: Key, side: Side) -> io::Result<()> {
+    let fd = leg.socket().as_raw_fd();
+    let interest = Interest::READABLE | Interest::WRITABLE;
+    poll.registry()
+        .register(&mut SourceFd(&fd), to_token(key, side), interest)
+}
+
+/// Generation, index and side in one word.
+const fn to_token(key: Key, side: Side) -> Token {
+    Token((key.generation as usize) << 32 | (key.index as usize) << 1 | side as usize)
+}
+
+const fn from_token(Token(word): Token) -> (Key, Side) {
+    let side = if word & 1 == 0 {
+        Side::Client
+    } else {
+        Side::Upstream
+    };
+    let index = (word as u32) >> 1;
+    (
+        Key {
+            index,
+            generation: (word >> 32) as u32,
+        },
+        side,
+    )
+}
+
+/// Two random words for a tunnel: ping payloads and masking keys.
+fn seeds() -> [u64; 2] {
+    // Without the kernel's random numbers the tunnel still works; its pings can be guessed.
+    [getrandom::u64().unwrap_or(1), getrandom::u64().unwrap_or(2)]
+}
+
+fn millis(duration: Duration) -> Millis {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,266 @@
+//! Bytes from a leg: frame by frame, what goes on to the other leg. This is the hot path.
+
+use super::super::cut::Cut;
+use super::super::frame::{Event, Header, PING_PAYLOAD, opcode, unmask};
+use super::super::{NEVER, Side};
+use super::{Context, Fate, Tunnel};
+use crate::ending::{Cause, Initiator};
+
+impl Tunnel {
+    /// Takes bytes that came from a leg and gives back what goes to the other: the chunk itself
+    /// wherever nothing has to be changed, else a copy in `scratch`.
+    pub fn receive<'a>(
+        &mut self,
+        from: Side,
+        chunk: &'a [u8],
+        cx: &Context<'_>,
+        scratch: &'a mut Vec<u8>,
+    ) -> &'a [u8] {
+        let side = from as usize;
+        self.legs[side].heard = cx.now;
+        let bytes_before = self.streams[side].bytes;
+        let mut cut = Cut::new(chunk, scratch);
+        let mut pos = 0;
+        while self.reads_on(from, chunk.len() - pos) {
+            let (used, event) = self.streams[side].tracker.advance(&chunk[pos..]);
+            let start = pos;
+            pos += used;
+            match event {
+                Event::Header(header, withheld) => {
+                    let bytes = start..pos;
+                    self.begin_frame(from, header, withheld, chunk, bytes, cx, &mut cut);
+                }
+                Event::Payload => self.payload(from, chunk, start..pos, &mut cut),
+                Event::End => {
+                    self.payload(from, chunk, start..pos, &mut cut);
+                    self.end_frame(from, pos, cx, &mut cut);
+                }
+                Event::Partial => cut.remove(start, pos),
+                Event::Invalid => {
+                    cut.remove(start, pos);
+                    self.legs[side].deaf = true;
+                    self.eject(Cause::Protocol, cx);
+                }
+            }
+        }
+        cx.cells.payload[side].add(self.streams[side].bytes - bytes_before);
+        cut.remove(pos, chunk.len());
+        cut.finish()
+    }
+
+    /// Whether anything more of the chunk is to be looked at: not behind a Close, not behind an
+    /// impossible header. An empty frame ends without a byte.
+    #[inline]
+    fn reads_on(&self, from: Side, left: usize) -> bool {
+        let leg = &self.legs[from as usize];
+        let tracker = &self.streams[from as usize].tracker;
+        let empty_frame = tracker.in_frame() && tracker.remaining() == 0;
+        (left > 0 || empty_frame) && !leg.close_received && !leg.deaf
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one step of `receive`, apart to be readable"
+    )]
+    fn begin_frame(
+        &mut self,
+        from: Side,
+        header: Header,
+        withheld: usize,
+        chunk: &[u8],
+        bytes: std::ops::Range<usize>,
+        cx: &Context<'_>,
+        cut: &mut Cut<'_>,
+    ) {
+        let to = from.other() as usize;
+        self.count(from, &header, cx);
+        let ours = header.opcode == opcode::PONG
+            && header.fin
+            && header.len == PING_PAYLOAD as u64
+            && self.legs[from as usize].ever_pinged;
+        let too_big = !header.is_control() && self.too_big(from, &header, cx);
+        if too_big {
+            self.eject(Cause::TooBig, cx);
+            // The frame is not let through, so this is a boundary.
+            if self.wants(from.other()) {
+                self.put_wanted(from.other(), cx, cut.settle(bytes.start));
+            }
+        }
+        let stream = &mut self.streams[from as usize];
+        stream.frame = header;
+        stream.close_code = 0;
+        if too_big || self.legs[to].close_sent || self.legs[to].dead {
+            stream.fate = Fate::Drop;
+            cut.remove(bytes.start, bytes.end);
+        } else if ours {
+            stream.fate = Fate::Hold;
+            let first = stream.tracker.withheld(withheld);
+            stream.held[..withheld].copy_from_slice(first);
+            let len = withheld + bytes.len();
+            stream.held[withheld..len].copy_from_slice(&chunk[bytes.clone()]);
+            stream.held_len = len as u8;
+            cut.remove(bytes.start, bytes.end);
+        } else {
+            stream.fate = Fate::Forward;
+            if withheld > 0 {
+                cut.insert(bytes.start, stream.tracker.withheld(withheld));
+            }
+        }
+    }
+
+    fn count(&mut self, from: Side, header: &Header, cx: &Context<'_>) {
+        let side = from as usize;
+        if header.is_control() {
+            match header.opcode {
+                opcode::PING => cx.cells.ping[side].add(1),
+                opcode::PONG => cx.cells.pong[side].add(1),
+                opcode::CLOSE => cx.cells.close[side].add(1),
+                _ => {}
+            }
+            return;
+        }
+        self.last_data = cx.now;
+        let stream = &mut self.streams[side];
+        if header.opcode != opcode::CONTINUATION {
+            stream.message = header.opcode;
+            stream.message_len = 0;
+        }
+        stream.message_len = stream.message_len.saturating_add(header.len);
+        if header.fin {
+            stream.messages += 1;
+            match stream.message {
+                opcode::TEXT => cx.cells.text[side].add(1),
+                _ => cx.cells.binary[side].add(1),
+            }
+        }
+    }
+
+    fn too_big(&self, from: Side, header: &Header, cx: &Context<'_>) -> bool {
+        let stream = &self.streams[from as usize];
+        cx.policy.max_frame_size.is_some_and(|max| header.len > max)
+            || cx
+                .policy
+                .max_message_size
+                .is_some_and(|max| stream.message_len > max)
+    }
+
+    /// Payload of the frame under way; `bytes` is its range in the chunk.
+    #[inline]
+    fn payload(
+        &mut self,
+        from: Side,
+        chunk: &[u8],
+        bytes: std::ops::Range<usize>,
+        cut: &mut Cut<'_>,
+    ) {
+        let stream = &mut self.streams[from as usize];
+        if stream.frame.is_control() {
+            if stream.frame.opcode == opcode::CLOSE {
+                stream.read_close_code(&chunk[bytes.clone()]);
+            }
+        } else {
+            stream.bytes += bytes.len() as u64;
+        }
+        match stream.fate {
+            Fate::Forward => {}
+            Fate::Drop => cut.remove(bytes.start, bytes.end),
+            Fate::Hold => {
+                let at = usize::from(stream.held_len);
+                stream.held[at..at + bytes.len()].copy_from_slice(&chunk[bytes.clone()]);
+                stream.held_len += bytes.len() as u8;
+                cut.remove(bytes.start, bytes.end);
+            }
+        }
+    }
+
+    /// The stream stands behind a frame, at `pos` of the chunk.
+    #[inline]
+    fn end_frame(&mut self, from: Side, pos: usize, cx: &Context<'_>, cut: &mut Cut<'_>) {
+        let stream = &self.streams[from as usize];
+        if stream.fate == Fate::Hold {
+            self.decide_held(from, pos, cx, cut);
+        } else if stream.frame.opcode == opcode::CLOSE {
+            self.close_frame(from, cx);
+        }
+        if self.wants(from.other()) {
+            self.put_wanted(from.other(), cx, cut.settle(pos));
+        }
+    }
+
+    /// The answer to our ping is swallowed; somebody else's pong goes on.
+    fn decide_held(&mut self, from: Side, pos: usize, cx: &Context<'_>, cut: &mut Cut<'_>) {
+        let expected = self.ping_payload(from);
+        let stream = &mut self.streams[from as usize];
+        stream.fate = Fate::Drop;
+        let held = &stream.held[..usize::from(stream.held_len)];
+        let payload = &held[held.len() - PING_PAYLOAD..];
+        let mask = stream.frame.mask;
+        let ours = (0..)
+            .zip(payload)
+            .zip(&expected)
+            .all(|((i, b), e)| unmask(*b, i, mask) == *e);
+        if !ours {
+            cut.insert(pos, held);
+            return;
+        }
+        let leg = &mut self.legs[from as usize];
+        if leg.pinged != NEVER {
+            let rtt = u32::try_from(cx.now.saturating_sub(leg.pinged)).unwrap_or(u32::MAX);
+            leg.pinged = NEVER;
+            self.rtt_last = Some(rtt);
+            self.rtt_max = self.rtt_max.max(Some(rtt));
+            self.rtt_fresh = Some((from, rtt));
+        }
+    }
+
+    /// A Close frame is complete. If it was forwarded, the other leg has its Close.
+    fn close_frame(&mut self, from: Side, cx: &Context<'_>) {
+        self.legs[from as usize].close_received = true;
+        let stream = &self.streams[from as usize];
+        if stream.fate != Fate::Forward {
+            return;
+        }
+        let code = (stream.close_code != super::NO_CODE).then_some(stream.close_code);
+        let other = &mut self.legs[from.other() as usize];
+        other.close_sent = true;
+        other.want_close = None;
+        let initiator = match from {
+            Side::Client => Initiator::Client,
+            Side::Upstream => Initiator::Upstream,
+        };
+        self.begin_end(initiator, Cause::CloseFrame, code, cx);
+    }
+
+    /// At the end of a stream: bytes withheld from the other leg go out after all. Says whether the
+    /// stream ends at a frame boundary.
+    pub(super) fn release_withheld(&mut self, from: Side, out: &mut Vec<u8>) -> bool {
+        let to = &self.legs[from.other() as usize];
+        let stream = &mut self.streams[from as usize];
+        if stream.tracker.at_boundary() {
+            return true;
+        }
+        if to.close_sent || to.dead {
+            return false;
+        }
+        if stream.tracker.in_frame() {
+            if stream.fate == Fate::Hold {
+                out.extend_from_slice(&stream.held[..usize::from(stream.held_len)]);
+            }
+        } else {
+            out.extend_from_slice(stream.tracker.partial_header());
+        }
+        false
+    }
+}
+
+impl super::Stream {
+    /// The first two bytes of a Close frame's payload are its code (RFC 6455 §5.5.1). `bytes` has
+    /// just been counted by the tracker.
+    fn read_close_code(&mut self, bytes: &[u8]) {
+        let first = self.frame.len - self.tracker.remaining() - bytes.len() as u64;
+        for (offset, byte) in (first..2).zip(bytes) {
+            let byte = unmask(*byte, offset, self.frame.mask);
+            self.close_code = self.close_code << 8 | u16::from(byte);
+        }
+    }
+}
