@@ -1,1 +1,3 @@
-//! Integration tests: one binary.
+//! Integration tests, in one binary: real sockets, real TLS, real clients.
+
+mod layers;

@@ -31,6 +31,8 @@ impl<'a> Cut<'a> {
 
     /// Settles everything before `at` and gives the buffer to append bytes of our own to.
     pub fn settle(&mut self, at: usize) -> &mut Vec<u8> {
+        // The tail may have been removed already.
+        let at = at.min(self.run.end);
         self.out.extend_from_slice(&self.chunk[self.run.start..at]);
         self.run.start = at;
         self.out
@@ -38,6 +40,9 @@ impl<'a> Cut<'a> {
 
     /// The bytes from `from` to `to` do not go on.
     pub fn remove(&mut self, from: usize, to: usize) {
+        if from == to {
+            return;
+        }
         if to == self.run.end {
             self.run.end = from;
             return;
@@ -89,6 +94,16 @@ mod tests {
         cut.remove(2, 3);
         cut.insert(4, b"Z");
         assert_eq!(cut.finish(), b"aXYbdZef");
+    }
+
+    #[test]
+    fn bytes_may_go_in_behind_a_removed_tail() {
+        let mut out = Vec::new();
+        let mut cut = Cut::new(b"abcdef", &mut out);
+        cut.remove(4, 6);
+        cut.insert(6, b"X");
+        cut.remove(6, 6);
+        assert_eq!(cut.finish(), b"abcdX");
     }
 
     #[test]

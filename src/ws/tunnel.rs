@@ -18,6 +18,8 @@
 
 mod clocks;
 mod frames;
+#[cfg(test)]
+pub(super) mod tests;
 
 use std::time::Duration;
 

@@ -1,0 +1,176 @@
+//! The handshake's rules, one by one.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+
+use super::*;
+use crate::ws::tunnel::tests::policy;
+
+const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+
+fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+    let mut map = HeaderMap::new();
+    for (name, value) in fields {
+        map.append(*name, HeaderValue::from_static(value));
+    }
+    map
+}
+
+fn request() -> HeaderMap {
+    headers(&[
+        ("upgrade", "websocket"),
+        ("connection", "Upgrade"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", KEY),
+    ])
+}
+
+fn config() -> WebSocket {
+    WebSocket {
+        enabled: true,
+        allowed_origins: None,
+        allowed_subprotocols: None,
+        verify_accept: true,
+        policy: Arc::new(policy()),
+    }
+}
+
+fn check(headers: &HeaderMap, config: &WebSocket) -> Result<Accept, BadRequest> {
+    check_request(&Method::GET, Version::HTTP_11, headers, config)
+}
+
+#[test]
+fn the_answer_of_the_rfc_s_example() {
+    let accept = check(&request(), &config()).unwrap();
+    assert_eq!(&accept.0, b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+}
+
+#[test]
+fn upgrade_and_connection_are_lists_of_any_case() {
+    assert!(is_upgrade(&headers(&[
+        ("upgrade", "h2c , WebSocket"),
+        ("connection", "keep-alive"),
+        ("connection", ",UPGRADE"),
+    ])));
+    assert!(!is_upgrade(&headers(&[("upgrade", "websocket")])));
+    assert!(!is_upgrade(&headers(&[
+        ("upgrade", "websocket"),
+        ("connection", "notupgrade")
+    ])));
+    assert!(!is_upgrade(&headers(&[
+        ("upgrade", "websocket2"),
+        ("connection", "upgrade")
+    ])));
+}
+
+#[test]
+fn each_fault_has_its_name() {
+    let with = |name: &'static str, value: &'static str| {
+        let mut map = request();
+        map.insert(name, HeaderValue::from_static(value));
+        check(&map, &config()).unwrap_err()
+    };
+    assert_eq!(
+        with("sec-websocket-version", "8"),
+        BadRequest::WebSocketVersion
+    );
+    assert_eq!(with("sec-websocket-key", "c2hvcnQ="), BadRequest::Key);
+    assert_eq!(
+        with("sec-websocket-key", "not base64 at all!!"),
+        BadRequest::Key
+    );
+    assert_eq!(with("content-length", "5"), BadRequest::Body);
+    assert_eq!(with("transfer-encoding", "chunked"), BadRequest::Body);
+    let mut two = request();
+    two.append("sec-websocket-key", HeaderValue::from_static(KEY));
+    assert_eq!(check(&two, &config()), Err(BadRequest::Key));
+    let post = check_request(&Method::POST, Version::HTTP_11, &request(), &config());
+    assert_eq!(post, Err(BadRequest::Method));
+    let old = check_request(&Method::GET, Version::HTTP_10, &request(), &config());
+    assert_eq!(old, Err(BadRequest::Version));
+}
+
+#[test]
+fn origins_are_compared_whole() {
+    let mut config = config();
+    config.allowed_origins = Some(vec![
+        "https://app.example".to_owned(),
+        "https://*.sub.example".to_owned(),
+    ]);
+    let origin = |value: &'static str| {
+        let mut map = request();
+        map.insert("origin", HeaderValue::from_static(value));
+        check(&map, &config).is_ok()
+    };
+    assert!(origin("https://app.example"));
+    assert!(origin("HTTPS://APP.example"));
+    assert!(origin("https://app.example:443"));
+    assert!(origin("https://a.b.sub.example"));
+    for bad in [
+        "null",
+        "",
+        "http://app.example",
+        "https://app.example:8443",
+        "https://app.example.evil.example",
+        "https://evilapp.example",
+        "https://sub.example",
+        "https://evil.example/.sub.example",
+        "https://evil.example@x.sub.example",
+        "https://app.example, https://app.example",
+    ] {
+        assert!(!origin(bad), "{bad}");
+    }
+    assert!(check(&request(), &config).is_ok(), "no browser sends none");
+    let mut two = request();
+    two.append("origin", HeaderValue::from_static("https://app.example"));
+    two.append("origin", HeaderValue::from_static("https://evil.example"));
+    assert_eq!(check(&two, &config), Err(BadRequest::Origin));
+}
+
+#[test]
+fn one_of_the_sub_protocols_must_be_allowed() {
+    let mut config = config();
+    config.allowed_subprotocols = Some(vec!["mqtt".to_owned()]);
+    assert!(check(&request(), &config).is_ok());
+    let mut map = request();
+    map.insert(
+        "sec-websocket-protocol",
+        HeaderValue::from_static("stomp, mqtt"),
+    );
+    assert!(check(&map, &config).is_ok());
+    map.insert(
+        "sec-websocket-protocol",
+        HeaderValue::from_static("stomp, MQTT"),
+    );
+    assert_eq!(check(&map, &config), Err(BadRequest::Subprotocol));
+}
+
+#[test]
+fn a_101_must_answer_this_very_request() {
+    let accept = Accept::of(KEY.as_bytes());
+    let good = [
+        ("upgrade", "WebSocket"),
+        ("connection", "upgrade"),
+        ("sec-websocket-accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
+    ];
+    let check = |changed: Option<(&'static str, &'static str)>| {
+        let mut response = headers(&good);
+        if let Some((name, value)) = changed {
+            response.insert(name, HeaderValue::from_static(value));
+        }
+        check_response(&request(), &response, &accept, true)
+    };
+    assert_eq!(check(None), Ok(()));
+    assert_eq!(check(Some(("upgrade", "h2c"))), Err(BadResponse::Upgrade));
+    assert_eq!(
+        check(Some(("connection", "close"))),
+        Err(BadResponse::Connection)
+    );
+    let wrong = Some(("sec-websocket-accept", "AAAAAAAAAAAAAAAAAAAAAAAAAAA="));
+    assert_eq!(check(wrong), Err(BadResponse::Accept));
+    assert_eq!(
+        check(Some(("sec-websocket-protocol", "chat"))),
+        Err(BadResponse::Subprotocol)
+    );
+}
