@@ -6,6 +6,15 @@ use super::super::{NEVER, Side};
 use super::{Context, Fate, Tunnel};
 use crate::ending::{Cause, Initiator};
 
+/// A header as it stands in the chunk.
+struct Head<'a> {
+    header: Header,
+    /// Bytes of it that came before the chunk.
+    withheld: usize,
+    start: usize,
+    bytes: &'a [u8],
+}
+
 impl Tunnel {
     /// Takes bytes that came from a leg and gives back what goes to the other: the chunk itself
     /// wherever nothing has to be changed, else a copy in `scratch`.
@@ -27,12 +36,17 @@ impl Tunnel {
             pos += used;
             match event {
                 Event::Header(header, withheld) => {
-                    let bytes = start..pos;
-                    self.begin_frame(from, header, withheld, chunk, bytes, cx, &mut cut);
+                    let head = Head {
+                        header,
+                        withheld,
+                        start,
+                        bytes: &chunk[start..pos],
+                    };
+                    self.begin_frame(from, head, cx, &mut cut);
                 }
-                Event::Payload => self.payload(from, chunk, start..pos, &mut cut),
+                Event::Payload => self.payload(from, start, &chunk[start..pos], &mut cut),
                 Event::End => {
-                    self.payload(from, chunk, start..pos, &mut cut);
+                    self.payload(from, start, &chunk[start..pos], &mut cut);
                     self.end_frame(from, pos, cx, &mut cut);
                 }
                 Event::Partial => cut.remove(start, pos),
@@ -58,20 +72,14 @@ impl Tunnel {
         (left > 0 || empty_frame) && !leg.close_received && !leg.deaf
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one step of `receive`, apart to be readable"
-    )]
-    fn begin_frame(
-        &mut self,
-        from: Side,
-        header: Header,
-        withheld: usize,
-        chunk: &[u8],
-        bytes: std::ops::Range<usize>,
-        cx: &Context<'_>,
-        cut: &mut Cut<'_>,
-    ) {
+    /// A header is complete: what becomes of its frame is decided now.
+    fn begin_frame(&mut self, from: Side, head: Head<'_>, cx: &Context<'_>, cut: &mut Cut<'_>) {
+        let Head {
+            header,
+            withheld,
+            start,
+            bytes,
+        } = head;
         let to = from.other() as usize;
         self.count(from, &header, cx);
         let ours = header.opcode == opcode::PONG
@@ -83,7 +91,7 @@ impl Tunnel {
             self.eject(Cause::TooBig, cx);
             // The frame is not let through, so this is a boundary.
             if self.wants(from.other()) {
-                self.put_wanted(from.other(), cx, cut.settle(bytes.start));
+                self.put_wanted(from.other(), cx, cut.settle(start));
             }
         }
         let stream = &mut self.streams[from as usize];
@@ -91,19 +99,18 @@ impl Tunnel {
         stream.close_code = 0;
         if too_big || self.legs[to].close_sent || self.legs[to].dead {
             stream.fate = Fate::Drop;
-            cut.remove(bytes.start, bytes.end);
+            cut.remove(start, start + bytes.len());
         } else if ours {
             stream.fate = Fate::Hold;
-            let first = stream.tracker.withheld(withheld);
-            stream.held[..withheld].copy_from_slice(first);
             let len = withheld + bytes.len();
-            stream.held[withheld..len].copy_from_slice(&chunk[bytes.clone()]);
+            stream.held[..withheld].copy_from_slice(stream.tracker.withheld(withheld));
+            stream.held[withheld..len].copy_from_slice(bytes);
             stream.held_len = len as u8;
-            cut.remove(bytes.start, bytes.end);
+            cut.remove(start, start + bytes.len());
         } else {
             stream.fate = Fate::Forward;
             if withheld > 0 {
-                cut.insert(bytes.start, stream.tracker.withheld(withheld));
+                cut.insert(start, stream.tracker.withheld(withheld));
             }
         }
     }
@@ -144,32 +151,25 @@ impl Tunnel {
                 .is_some_and(|max| stream.message_len > max)
     }
 
-    /// Payload of the frame under way; `bytes` is its range in the chunk.
+    /// Payload of the frame under way, from `start` of the chunk on.
     #[inline]
-    fn payload(
-        &mut self,
-        from: Side,
-        chunk: &[u8],
-        bytes: std::ops::Range<usize>,
-        cut: &mut Cut<'_>,
-    ) {
+    fn payload(&mut self, from: Side, start: usize, bytes: &[u8], cut: &mut Cut<'_>) {
         let stream = &mut self.streams[from as usize];
         if stream.frame.is_control() {
             if stream.frame.opcode == opcode::CLOSE {
-                stream.read_close_code(&chunk[bytes.clone()]);
+                stream.read_close_code(bytes);
             }
         } else {
             stream.bytes += bytes.len() as u64;
         }
-        match stream.fate {
-            Fate::Forward => {}
-            Fate::Drop => cut.remove(bytes.start, bytes.end),
-            Fate::Hold => {
-                let at = usize::from(stream.held_len);
-                stream.held[at..at + bytes.len()].copy_from_slice(&chunk[bytes.clone()]);
-                stream.held_len += bytes.len() as u8;
-                cut.remove(bytes.start, bytes.end);
-            }
+        if stream.fate == Fate::Forward {
+            return;
+        }
+        cut.remove(start, start + bytes.len());
+        if stream.fate == Fate::Hold {
+            let at = usize::from(stream.held_len);
+            stream.held[at..at + bytes.len()].copy_from_slice(bytes);
+            stream.held_len += bytes.len() as u8;
         }
     }
 
