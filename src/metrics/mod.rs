@@ -1,274 +1,388 @@
 //! Everything that is counted, declared once. Handles are resolved when a generation is built; the
 //! relay adds to single-writer cells of its worker and nothing more, and a scrape sums them.
-//! Names, labels and help texts: `shared METRICS.md`.
+//! Not here: serving the page (`server`).
 
-use std::sync::Arc;
-use std::time::Duration;
+mod cells;
+mod page;
+mod series;
 
-use crate::ending::Ending;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use prometheus::{
+    GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
+};
+
+pub use cells::{Cell, TunnelCells, WorkerSeries};
+pub use page::accepts_gzip;
+pub use series::{
+    ActiveConnection, ConnectResult, HandshakeResult, ListenerSeries, PeerSeries, RejectReason,
+    ServerSeries, TunnelSeries, UpgradeResult, UpstreamSeries,
+};
+
+/// Buckets of things that take milliseconds, in seconds: handshakes, connects, requests.
+const SECONDS: &[f64] = &[
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0,
+];
+/// Buckets of a tunnel's life, in seconds: up to a week.
+const LIFE: &[f64] = &[
+    1.0, 10.0, 60.0, 300.0, 900.0, 3600.0, 10_800.0, 43_200.0, 86_400.0, 604_800.0,
+];
 
 /// All metrics of the process.
 #[derive(Debug)]
-pub struct Metrics {}
-
-/// How an upgrade request fared: `ws_upgrades_total{result}`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum UpgradeResult {
-    Accepted,
-    BadRequest,
-    Origin,
-    Limit,
-    NoPeer,
-    Refused,
-    UpstreamError,
-    Timeout,
+pub struct Metrics {
+    registry: Registry,
+    families: Families,
+    workers: Vec<Arc<WorkerSeries>>,
+    /// Kept for ever: a counter never goes back. There are as many as configurations have named.
+    tunnels: Mutex<HashMap<(String, String), Arc<TunnelSeries>>>,
 }
 
-/// How a connect to a peer fared: `upstream_connects_total{result}`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum ConnectResult {
-    Ok,
-    Refused,
-    Timeout,
-    Reset,
-    Tls,
-    NoLocalPort,
+/// Every family but those of the workers' cells.
+#[derive(Debug)]
+struct Families {
+    reloads: IntCounterVec,
+    reload_ok: IntGauge,
+    reload_at: IntGauge,
+    revision: IntGauge,
+    accepted: IntCounterVec,
+    rejected: IntCounterVec,
+    active: IntGaugeVec,
+    tls_handshakes: IntCounterVec,
+    tls_duration: HistogramVec,
+    not_after: GaugeVec,
+    requests: IntCounterVec,
+    request_duration: HistogramVec,
+    upgrades: IntCounterVec,
+    upgrade_duration: HistogramVec,
+    tunnels_active: IntGaugeVec,
+    tunnel_duration: HistogramVec,
+    tunnels_closed: IntCounterVec,
+    proxy_closes: IntCounterVec,
+    ping_rtt: HistogramVec,
+    peer_up: IntGaugeVec,
+    peer_weight: IntGaugeVec,
+    peer_tunnels: IntGaugeVec,
+    connects: IntCounterVec,
+    connect_duration: HistogramVec,
+    unavailable: IntCounterVec,
+    retries: IntCounterVec,
+    draining: IntGauge,
+    drain_remaining: IntGauge,
+    log_dropped: IntCounter,
 }
 
-/// Why a connection was turned away: `connections_rejected_total{reason}`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum RejectReason {
-    Limit,
-    ProxyProtocol,
-    Tls,
-    Shutdown,
+/// Makes families and enters them into the registry.
+struct Declare<'a>(&'a Registry);
+
+impl Declare<'_> {
+    fn enter<T: prometheus::core::Collector + Clone + 'static>(
+        &self,
+        made: prometheus::Result<T>,
+    ) -> T {
+        // Names and labels are the literals below; a test declares them all.
+        let family = made.expect("a family's name and labels are valid");
+        self.0
+            .register(Box::new(family.clone()))
+            .expect("no family is declared twice");
+        family
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        self.enter(IntCounterVec::new(opts(name, help), labels))
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+        self.enter(IntGaugeVec::new(opts(name, help), labels))
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> IntGauge {
+        self.enter(IntGauge::with_opts(opts(name, help)))
+    }
+
+    fn histograms(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
+        let opts = HistogramOpts::from(opts(name, help)).buckets(buckets.to_vec());
+        self.enter(HistogramVec::new(opts, labels))
+    }
 }
 
-/// How a TLS handshake fared: `tls_handshakes_total{result}`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum HandshakeResult {
-    Full,
-    Resumed,
-    Failed,
-    Timeout,
+fn opts(name: &str, help: &str) -> Opts {
+    Opts::new(name, help).namespace("wayhold")
+}
+
+impl Families {
+    fn declare(registry: &Registry) -> Self {
+        let d = Declare(registry);
+        let build = d.gauges(
+            "build_info",
+            "Which build this is.",
+            &["version", "revision"],
+        );
+        let revision = option_env!("WAYHOLD_REVISION").unwrap_or("unknown");
+        build
+            .with_label_values(&[env!("CARGO_PKG_VERSION"), revision])
+            .set(1);
+        Self {
+            reloads: d.counters(
+                "config_reloads_total",
+                "Reloads of the configuration.",
+                &["result"],
+            ),
+            reload_ok: d.gauge(
+                "config_last_reload_successful",
+                "Whether the last reload worked.",
+            ),
+            reload_at: d.gauge(
+                "config_last_reload_success_timestamp_seconds",
+                "When a configuration was last loaded.",
+            ),
+            revision: d.gauge(
+                "config_revision",
+                "Which configuration of this process runs.",
+            ),
+            accepted: d.counters(
+                "connections_accepted_total",
+                "Connections taken.",
+                &["listener"],
+            ),
+            rejected: d.counters(
+                "connections_rejected_total",
+                "Connections turned away.",
+                &["listener", "reason"],
+            ),
+            active: d.gauges("connections_active", "Connections now.", &["listener"]),
+            tls_handshakes: d.counters(
+                "tls_handshakes_total",
+                "TLS handshakes with clients.",
+                &["listener", "result"],
+            ),
+            tls_duration: d.histograms(
+                "tls_handshake_duration_seconds",
+                "How long TLS handshakes with clients took.",
+                &["listener"],
+                SECONDS,
+            ),
+            not_after: d.enter(GaugeVec::new(
+                opts(
+                    "tls_certificate_not_after_timestamp_seconds",
+                    "When a certificate expires.",
+                ),
+                &["server", "subject"],
+            )),
+            requests: d.counters(
+                "http_requests_total",
+                "Requests answered.",
+                &["server", "code"],
+            ),
+            request_duration: d.histograms(
+                "http_request_duration_seconds",
+                "How long plain requests took.",
+                &["server"],
+                SECONDS,
+            ),
+            upgrades: d.counters(
+                "ws_upgrades_total",
+                "WebSocket handshakes.",
+                &["server", "upstream", "result"],
+            ),
+            upgrade_duration: d.histograms(
+                "ws_handshake_duration_seconds",
+                "From the request to the 101.",
+                &["server", "upstream"],
+                SECONDS,
+            ),
+            tunnels_active: d.gauges(
+                "ws_tunnels_active",
+                "Tunnels now.",
+                &["server", "upstream", "transport"],
+            ),
+            tunnel_duration: d.histograms(
+                "ws_tunnel_duration_seconds",
+                "How long tunnels lived.",
+                &["server", "upstream"],
+                LIFE,
+            ),
+            tunnels_closed: d.counters(
+                "ws_tunnels_closed_total",
+                "Tunnels that ended, by who ended them and the close code.",
+                &["server", "upstream", "initiator", "code"],
+            ),
+            proxy_closes: d.counters(
+                "ws_proxy_closes_total",
+                "Tunnels that Wayhold ended.",
+                &["server", "cause"],
+            ),
+            ping_rtt: d.histograms(
+                "ws_ping_rtt_seconds",
+                "From a ping to its pong.",
+                &["server", "side"],
+                SECONDS,
+            ),
+            peer_up: d.gauges(
+                "upstream_peer_up",
+                "Whether a peer is used.",
+                &["upstream", "peer"],
+            ),
+            peer_weight: d.gauges(
+                "upstream_peer_weight",
+                "A peer's weight.",
+                &["upstream", "peer"],
+            ),
+            peer_tunnels: d.gauges(
+                "upstream_peer_tunnels_active",
+                "Tunnels and requests that a peer has.",
+                &["upstream", "peer"],
+            ),
+            connects: d.counters(
+                "upstream_connects_total",
+                "Connections to peers.",
+                &["upstream", "peer", "result"],
+            ),
+            connect_duration: d.histograms(
+                "upstream_connect_duration_seconds",
+                "How long connecting took.",
+                &["upstream"],
+                SECONDS,
+            ),
+            unavailable: d.counters(
+                "upstream_peer_unavailable_total",
+                "How often a peer was marked as failed.",
+                &["upstream", "peer"],
+            ),
+            retries: d.counters(
+                "upstream_retries_total",
+                "How often another peer was tried.",
+                &["upstream"],
+            ),
+            draining: d.gauge("draining", "Whether the process is finishing."),
+            drain_remaining: d.gauge("drain_tunnels_remaining", "Tunnels that a drain waits for."),
+            log_dropped: d.enter(IntCounter::with_opts(opts(
+                "access_log_dropped_total",
+                "Access log lines that could not be written.",
+            ))),
+        }
+    }
 }
 
 impl Metrics {
     /// For a process with `workers` relay threads.
-    pub fn new(_workers: usize) -> Arc<Self> {
-        todo!("helper metrics")
+    pub fn new(workers: usize) -> Arc<Self> {
+        let registry = Registry::new();
+        let families = Families::declare(&registry);
+        for result in ["success", "rejected"] {
+            families.reloads.with_label_values(&[result]);
+        }
+        let process = prometheus::process_collector::ProcessCollector::for_self();
+        // Declared once, in a registry of our own.
+        registry
+            .register(Box::new(process))
+            .expect("no other process series");
+        Arc::new(Self {
+            registry,
+            families,
+            workers: (0..workers).map(|_| Arc::default()).collect(),
+            tunnels: Mutex::default(),
+        })
     }
-    /// The page, `text/plain; version=0.0.4; charset=utf-8`.
-    pub fn encode(&self) -> Vec<u8> {
-        todo!("helper metrics")
-    }
+
     /// Handles of a listener (label: its address).
-    pub fn listener(&self, _addr: &str) -> Arc<ListenerSeries> {
-        todo!("helper metrics")
+    pub fn listener(&self, addr: &str) -> Arc<ListenerSeries> {
+        Arc::new(ListenerSeries::new(&self.families, addr))
     }
+
     /// Handles of a server.
-    pub fn server(&self, _server: &str) -> Arc<ServerSeries> {
-        todo!("helper metrics")
+    pub fn server(&self, server: &str) -> Arc<ServerSeries> {
+        Arc::new(ServerSeries::new(&self.families, server))
     }
-    /// Handles of the tunnels of a (server, upstream) pair.
-    pub fn tunnels(&self, _server: &str, _upstream: &str) -> Arc<TunnelSeries> {
-        todo!("helper metrics")
+
+    /// Handles of the tunnels of a (server, upstream) pair: always the same for the same pair.
+    pub fn tunnels(&self, server: &str, upstream: &str) -> Arc<TunnelSeries> {
+        let mut all = self.tunnels.lock().unwrap_or_else(PoisonError::into_inner);
+        let series = all
+            .entry((server.to_owned(), upstream.to_owned()))
+            .or_insert_with(|| {
+                Arc::new(TunnelSeries::new(
+                    &self.families,
+                    self.workers.len(),
+                    server,
+                    upstream,
+                ))
+            });
+        Arc::clone(series)
     }
+
     /// Handles of an upstream.
-    pub fn upstream(&self, _upstream: &str) -> Arc<UpstreamSeries> {
-        todo!("helper metrics")
+    pub fn upstream(&self, upstream: &str) -> Arc<UpstreamSeries> {
+        Arc::new(UpstreamSeries::new(&self.families, upstream))
     }
-    /// Handles of a peer; its series go when the last handle is dropped.
-    pub fn peer(&self, _upstream: &str, _peer: &str) -> Arc<PeerSeries> {
-        todo!("helper metrics")
+
+    /// Handles of a peer; its series go when they are dropped. Ask once for each peer.
+    pub fn peer(&self, upstream: &str, peer: &str) -> Arc<PeerSeries> {
+        Arc::new(PeerSeries::new(&self.families, upstream, peer))
     }
-    /// The worker's own cells (`worker_busy_seconds_total`, `worker_tunnels_active`).
-    pub fn worker(&self, _worker: usize) -> Arc<WorkerSeries> {
-        todo!("helper metrics")
+
+    /// The cells of a worker.
+    ///
+    /// # Panics
+    /// When there are not as many workers.
+    pub fn worker(&self, worker: usize) -> Arc<WorkerSeries> {
+        Arc::clone(&self.workers[worker])
     }
-    /// `config_reloads_total`, `config_last_reload_*`, `config_revision`.
-    pub fn config_loaded(&self, _success: bool, _revision: u64) {
-        todo!("helper metrics")
+
+    /// `config_reloads_total`, `config_last_reload_*`, `config_revision`. The first load counts as
+    /// no reload.
+    pub fn config_loaded(&self, success: bool, revision: u64) {
+        let families = &self.families;
+        families.reload_ok.set(i64::from(success));
+        if revision > 1 {
+            let result = if success { "success" } else { "rejected" };
+            families.reloads.with_label_values(&[result]).inc();
+        }
+        if success {
+            let now = SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default();
+            families
+                .reload_at
+                .set(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+            families
+                .revision
+                .set(i64::try_from(revision).unwrap_or(i64::MAX));
+        }
     }
+
     /// `tls_certificate_not_after_timestamp_seconds`, all of a generation at once:
     /// (server, subject, unix seconds).
-    pub fn set_certificates(&self, _all: Vec<(String, String, i64)>) {
-        todo!("helper metrics")
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "the text format is floating point"
+    )]
+    pub fn set_certificates(&self, all: &[(String, String, i64)]) {
+        self.families.not_after.reset();
+        for (server, subject, not_after) in all {
+            self.families
+                .not_after
+                .with_label_values(&[server, subject])
+                .set(*not_after as f64);
+        }
     }
+
     /// `draining`, `drain_tunnels_remaining`.
-    pub fn set_draining(&self, _draining: bool, _remaining: usize) {
-        todo!("helper metrics")
+    pub fn set_draining(&self, draining: bool, remaining: usize) {
+        self.families.draining.set(i64::from(draining));
+        self.families
+            .drain_remaining
+            .set(i64::try_from(remaining).unwrap_or(i64::MAX));
     }
+
     /// `access_log_dropped_total`
-    pub fn access_log_dropped(&self, _lines: u64) {
-        todo!("helper metrics")
+    pub fn access_log_dropped(&self, lines: u64) {
+        self.families.log_dropped.inc_by(lines);
     }
 }
 
-/// Of a listener.
-#[derive(Debug)]
-pub struct ListenerSeries {}
-
-impl ListenerSeries {
-    /// Counts a connection as accepted and active until the guard drops.
-    pub fn accepted(self: &Arc<Self>) -> ActiveConnection {
-        todo!("helper metrics")
-    }
-    /// Counts a rejection.
-    pub fn rejected(&self, _reason: RejectReason) {
-        todo!("helper metrics")
-    }
-    /// Counts a TLS handshake and how long it took.
-    pub fn handshake(&self, _result: HandshakeResult, _took: Duration) {
-        todo!("helper metrics")
-    }
-}
-
-/// One active connection of a listener.
-#[derive(Debug)]
-pub struct ActiveConnection(#[expect(dead_code)] Arc<ListenerSeries>);
-
-/// Of a server.
-#[derive(Debug)]
-pub struct ServerSeries {}
-
-impl ServerSeries {
-    /// One plain request was answered.
-    pub fn request(&self, _status: u16, _took: Duration) {
-        todo!("helper metrics")
-    }
-    /// One upgrade request was decided; counts in `http_requests_total` too, not in its histogram.
-    pub fn upgrade_request(&self, _status: u16) {
-        todo!("helper metrics")
-    }
-}
-
-/// Of a (server, upstream) pair.
-#[derive(Debug)]
-pub struct TunnelSeries {}
-
-impl TunnelSeries {
-    /// `ws_upgrades_total`
-    pub fn upgrade(&self, _result: UpgradeResult) {
-        todo!("helper metrics")
-    }
-    /// `ws_handshake_duration_seconds`
-    pub fn handshake(&self, _took: Duration) {
-        todo!("helper metrics")
-    }
-    /// `ws_tunnels_active`
-    pub fn opened(&self) {
-        todo!("helper metrics")
-    }
-    /// `ws_tunnels_active`, `ws_tunnel_duration_seconds`, `ws_tunnels_closed_total`,
-    /// `ws_proxy_closes_total`.
-    pub fn closed(&self, _ending: &Ending, _lived: Duration) {
-        todo!("helper metrics")
-    }
-    /// `ws_ping_rtt_seconds{side}`: side 0 is the client's, 1 the upstream's.
-    pub fn ping_rtt(&self, _side: usize, _rtt: Duration) {
-        todo!("helper metrics")
-    }
-    /// The cells of one worker. Direction 0 is in, 1 is out.
-    pub fn cells(&self, _worker: usize) -> &TunnelCells {
-        todo!("helper metrics")
-    }
-}
-
-/// A counter with one writer: relaxed load and store, no locked instruction.
-#[derive(Debug, Default)]
-pub struct Cell(std::sync::atomic::AtomicU64);
-
-impl Cell {
-    /// Adds. Only the owning thread may.
-    #[inline]
-    pub fn add(&self, n: u64) {
-        use std::sync::atomic::Ordering::Relaxed;
-        self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
-    }
-    /// The value.
-    pub fn get(&self) -> u64 {
-        self.0.load(std::sync::atomic::Ordering::Relaxed)
-    }
-}
-
-/// What one worker counts for one (server, upstream) pair; by direction.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-pub struct TunnelCells {
-    /// `ws_messages_total{type="text"}`
-    pub text: [Cell; 2],
-    /// `ws_messages_total{type="binary"}`
-    pub binary: [Cell; 2],
-    /// `ws_payload_bytes_total`
-    pub payload: [Cell; 2],
-    /// `ws_control_frames_total{opcode="ping"}`
-    pub ping: [Cell; 2],
-    /// `ws_control_frames_total{opcode="pong"}`
-    pub pong: [Cell; 2],
-    /// `ws_control_frames_total{opcode="close"}`
-    pub close: [Cell; 2],
-    /// `ws_backpressure_seconds_total`, in milliseconds
-    pub stalled_ms: [Cell; 2],
-    /// `ws_buffered_bytes`: bytes put into remainder buffers
-    pub buffered_in: [Cell; 2],
-    /// `ws_buffered_bytes`: bytes taken out again; the gauge is the difference
-    pub buffered_out: [Cell; 2],
-}
-
-/// Of a worker.
-#[derive(Debug, Default)]
-pub struct WorkerSeries {
-    /// Microseconds spent outside `epoll_wait`.
-    pub busy_us: Cell,
-    /// Tunnels taken.
-    pub opened: Cell,
-    /// Tunnels ended.
-    pub closed: Cell,
-}
-
-/// Of an upstream.
-#[derive(Debug)]
-pub struct UpstreamSeries {}
-
-impl UpstreamSeries {
-    /// `upstream_retries_total`
-    pub fn retried(&self) {
-        todo!("helper metrics")
-    }
-    /// `upstream_connect_duration_seconds`
-    pub fn connected(&self, _took: Duration) {
-        todo!("helper metrics")
-    }
-}
-
-/// Of a peer.
-#[derive(Debug)]
-pub struct PeerSeries {}
-
-impl PeerSeries {
-    /// `upstream_connects_total`
-    pub fn connect(&self, _result: ConnectResult) {
-        todo!("helper metrics")
-    }
-    /// `upstream_peer_up`
-    pub fn set_up(&self, _up: bool) {
-        todo!("helper metrics")
-    }
-    /// `upstream_peer_weight`
-    pub fn set_weight(&self, _weight: u32) {
-        todo!("helper metrics")
-    }
-    /// `upstream_peer_tunnels_active` (active leases of tunnels)
-    pub fn set_active(&self, _active: usize) {
-        todo!("helper metrics")
-    }
-    /// `upstream_peer_unavailable_total`
-    pub fn unavailable(&self) {
-        todo!("helper metrics")
-    }
-}
+#[cfg(test)]
+mod tests;
