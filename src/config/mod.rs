@@ -1,4 +1,5 @@
 //! From TOML to the model.
 
 pub mod model;
+pub mod names;
 pub mod template;

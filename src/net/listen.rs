@@ -1,25 +1,184 @@
-//! Listening sockets.
+//! Listening sockets. Not here: what is done with a connection (`server::accept`).
 
 use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use socket2::{Domain, Socket, Type};
+use tokio::net::{TcpListener, UnixListener};
 
 use super::{ClientAddr, Stream};
 use crate::config::model::ListenAddr;
 
 /// A bound socket.
 #[derive(Debug)]
-pub struct Listener {}
+pub struct Listener {
+    kind: Kind,
+    local: ListenAddr,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Tcp(TcpListener),
+    /// The file is only kept for its end.
+    Unix(
+        UnixListener,
+        #[expect(dead_code, reason = "it acts when dropped")] SocketFile,
+    ),
+}
+
+/// A Unix socket's file, which goes with the listener as long as it is still its own.
+#[derive(Debug)]
+struct SocketFile {
+    path: PathBuf,
+    inode: u64,
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if inode(&self.path) == Some(self.inode) {
+            // Somebody may have removed it in between.
+            let _gone = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn inode(path: &Path) -> Option<u64> {
+    std::fs::symlink_metadata(path).ok().map(|meta| meta.ino())
+}
 
 impl Listener {
-    /// Binds. A stale Unix socket file (nobody answers on it) is replaced.
-    pub fn bind(_addr: &ListenAddr, _ipv6only: bool, _backlog: u32) -> io::Result<Self> {
-        todo!("helper net")
+    /// Binds; must be called within the runtime. A Unix socket's file that nobody answers on is
+    /// replaced.
+    pub fn bind(addr: &ListenAddr, ipv6only: bool, backlog: u32) -> io::Result<Self> {
+        match addr {
+            ListenAddr::Tcp(addr) => Self::bind_tcp(*addr, ipv6only, backlog),
+            ListenAddr::Unix(path) => Self::bind_unix(path, backlog),
+        }
     }
+
+    fn bind_tcp(addr: SocketAddr, ipv6only: bool, backlog: u32) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        if addr.is_ipv6() {
+            socket.set_only_v6(ipv6only)?;
+        }
+        socket.set_nonblocking(true)?;
+        socket.bind(&addr.into())?;
+        socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+        let listener = TcpListener::from_std(socket.into())?;
+        let local = ListenAddr::Tcp(listener.local_addr()?);
+        Ok(Self {
+            kind: Kind::Tcp(listener),
+            local,
+        })
+    }
+
+    fn bind_unix(path: &Path, backlog: u32) -> io::Result<Self> {
+        let addr = socket2::SockAddr::unix(path)?;
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        if let Err(error) = socket.bind(&addr) {
+            if error.kind() != io::ErrorKind::AddrInUse || is_answered(&addr)? {
+                return Err(error);
+            }
+            std::fs::remove_file(path)?;
+            socket.bind(&addr)?;
+        }
+        socket.set_nonblocking(true)?;
+        socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+        let listener = UnixListener::from_std(socket.into())?;
+        let file = SocketFile {
+            path: path.to_owned(),
+            inode: inode(path).unwrap_or(0),
+        };
+        Ok(Self {
+            kind: Kind::Unix(listener, file),
+            local: ListenAddr::Unix(path.to_owned()),
+        })
+    }
+
     /// The next connection, with the client's address and our own.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: a connection is either given back or still waiting.
     pub async fn accept(&self) -> io::Result<(Stream, ClientAddr, ListenAddr)> {
-        todo!("helper net")
+        match &self.kind {
+            Kind::Tcp(listener) => {
+                let (stream, client) = listener.accept().await?;
+                // Small frames are not held back; a socket that refuses this is broken already.
+                stream.set_nodelay(true)?;
+                let local = stream.local_addr()?;
+                let local = SocketAddr::new(local.ip().to_canonical(), local.port());
+                Ok((
+                    Stream::Tcp(stream),
+                    ClientAddr::from_ip(client),
+                    ListenAddr::Tcp(local),
+                ))
+            }
+            Kind::Unix(listener, _) => {
+                let (stream, _) = listener.accept().await?;
+                Ok((Stream::Unix(stream), ClientAddr::Unix, self.local.clone()))
+            }
+        }
     }
+
     /// The address that was bound (port 0 resolved).
-    pub fn local_addr(&self) -> ListenAddr {
-        todo!("helper net")
+    pub const fn local_addr(&self) -> &ListenAddr {
+        &self.local
+    }
+}
+
+/// Whether somebody listens on this socket file.
+fn is_answered(addr: &socket2::SockAddr) -> io::Result<bool> {
+    match Socket::new(Domain::UNIX, Type::STREAM, None)?.connect(addr) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(false),
+        _ => Ok(true),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stale_socket_file_is_replaced_and_a_live_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s.sock");
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        let addr = ListenAddr::Unix(path.clone());
+        let listener = Listener::bind(&addr, true, 16).unwrap();
+        let again = Listener::bind(&addr, true, 16).unwrap_err();
+        assert_eq!(again.kind(), io::ErrorKind::AddrInUse);
+        drop(listener);
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn a_socket_file_of_somebody_else_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s.sock");
+        let listener = Listener::bind(&ListenAddr::Unix(path.clone()), true, 16).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(folder.path().join("other"), "").unwrap();
+        std::fs::write(&path, "somebody else's").unwrap();
+        let before = inode(&path);
+        drop(listener);
+        assert_eq!(inode(&path), before);
+    }
+
+    #[tokio::test]
+    async fn an_ipv4_client_of_an_ipv6_socket_is_written_as_ipv4() {
+        let any: SocketAddr = "[::]:0".parse().unwrap();
+        let listener = Listener::bind(&ListenAddr::Tcp(any), false, 16).unwrap();
+        let ListenAddr::Tcp(local) = listener.local_addr() else {
+            unreachable!()
+        };
+        let client = tokio::net::TcpStream::connect(("127.0.0.1", local.port()))
+            .await
+            .unwrap();
+        let (_, addr, ours) = listener.accept().await.unwrap();
+        assert_eq!(addr, ClientAddr::Ip(client.local_addr().unwrap()));
+        assert_eq!(ours.to_string(), format!("127.0.0.1:{}", local.port()));
     }
 }

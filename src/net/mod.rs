@@ -1,35 +1,59 @@
-//! Sockets of either kind as one type, and connections that may carry TLS.
+//! Sockets of either kind as one type, and connections that may carry TLS. Not here: who connects
+//! where (`upstream`), and what is said over them (`http`, `relay`).
 
 pub mod listen;
 pub mod proxy_protocol;
 pub mod tls;
 
-use std::io;
-use std::net::SocketAddr;
+use std::io::{self, IoSlice};
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
-/// Where a connection comes from, once PROXY protocol and `real_ip` have had their say.
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+/// Where a connection comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientAddr {
-    /// An IP address and port.
+    /// An IP address and port; an IPv4 address that came in IPv6's clothes is written as IPv4.
     Ip(SocketAddr),
     /// A Unix socket: nginx writes `unix:`.
     Unix,
+}
+
+impl ClientAddr {
+    /// From what the kernel says.
+    pub fn from_ip(addr: SocketAddr) -> Self {
+        Self::Ip(SocketAddr::new(addr.ip().to_canonical(), addr.port()))
+    }
+
+    /// The IP address, when it has one.
+    pub const fn ip(self) -> Option<IpAddr> {
+        match self {
+            Self::Ip(addr) => Some(addr.ip()),
+            Self::Unix => None,
+        }
+    }
 }
 
 /// A connected socket.
 #[derive(Debug)]
 pub enum Stream {
     /// TCP, with `TCP_NODELAY`.
-    Tcp(tokio::net::TcpStream),
+    Tcp(TcpStream),
     /// Unix.
-    Unix(tokio::net::UnixStream),
+    Unix(UnixStream),
 }
 
 impl Stream {
-    /// Takes the socket away from the runtime.
+    /// Takes the socket away from the runtime; it stays non-blocking.
     pub fn into_fd(self) -> io::Result<OwnedFd> {
-        todo!("helper net")
+        Ok(match self {
+            Self::Tcp(stream) => stream.into_std()?.into(),
+            Self::Unix(stream) => stream.into_std()?.into(),
+        })
     }
 }
 
@@ -45,11 +69,89 @@ pub enum Conn {
 impl Conn {
     /// Takes socket and TLS session apart, for the relay.
     pub fn into_parts(self) -> io::Result<(OwnedFd, Option<Box<rustls::Connection>>)> {
-        todo!("helper net")
+        match self {
+            Self::Plain(stream) => Ok((stream.into_fd()?, None)),
+            Self::Tls(stream) => {
+                let (stream, session): (Stream, rustls::Connection) = match *stream {
+                    tokio_rustls::TlsStream::Client(stream) => {
+                        let (stream, session) = stream.into_inner();
+                        (stream, session.into())
+                    }
+                    tokio_rustls::TlsStream::Server(stream) => {
+                        let (stream, session) = stream.into_inner();
+                        (stream, session.into())
+                    }
+                };
+                Ok((stream.into_fd()?, Some(Box::new(session))))
+            }
+        }
     }
-    /// The TLS session's facts, for variables.
+
+    /// What the TLS session settled on.
     pub fn tls_info(&self) -> Option<tls::TlsInfo> {
-        todo!("helper net")
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(stream) => Some(tls::TlsInfo::of(stream)),
+        }
     }
 }
-// helper net: impl AsyncRead + AsyncWrite for Stream and Conn (with vectored writes)
+
+/// Hands every poll of an enum's variants to what is inside, which is `Unpin`.
+macro_rules! delegate_io {
+    ($name:ident: $($variant:ident),+) => {
+        impl AsyncRead for $name {
+            fn poll_read(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                buf: &mut ReadBuf<'_>,
+            ) -> Poll<io::Result<()>> {
+                match self.get_mut() {
+                    $(Self::$variant(inner) => Pin::new(inner).poll_read(cx, buf),)+
+                }
+            }
+        }
+
+        impl AsyncWrite for $name {
+            fn poll_write(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                bytes: &[u8],
+            ) -> Poll<io::Result<usize>> {
+                match self.get_mut() {
+                    $(Self::$variant(inner) => Pin::new(inner).poll_write(cx, bytes),)+
+                }
+            }
+
+            fn poll_write_vectored(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                slices: &[IoSlice<'_>],
+            ) -> Poll<io::Result<usize>> {
+                match self.get_mut() {
+                    $(Self::$variant(inner) => Pin::new(inner).poll_write_vectored(cx, slices),)+
+                }
+            }
+
+            fn is_write_vectored(&self) -> bool {
+                match self {
+                    $(Self::$variant(inner) => inner.is_write_vectored(),)+
+                }
+            }
+
+            fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                match self.get_mut() {
+                    $(Self::$variant(inner) => Pin::new(inner).poll_flush(cx),)+
+                }
+            }
+
+            fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                match self.get_mut() {
+                    $(Self::$variant(inner) => Pin::new(inner).poll_shutdown(cx),)+
+                }
+            }
+        }
+    };
+}
+
+delegate_io!(Stream: Tcp, Unix);
+delegate_io!(Conn: Plain, Tls);

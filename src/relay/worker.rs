@@ -343,7 +343,7 @@ impl Worker {
         self.series.closed.add(1);
         self.count.fetch_sub(1, Ordering::Relaxed);
         if let Some(log) = carried.keep.log {
-            log.tunnel_ended(*carried.keep.record, &ending, &stats);
+            log.tunnel_ended(carried.keep.record, &ending, &stats);
         }
     }
 }

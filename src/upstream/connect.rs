@@ -1,9 +1,33 @@
-//! New connections to peers.
+//! New connections to peers. Not here: which peer, and what a failure means for it (the caller
+//! marks it).
 
 use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use super::{ConnectOptions, Lease};
-use crate::net::Conn;
+use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
+use tokio::net::{TcpSocket, TcpStream, UnixStream};
+use tokio::time::Instant;
+
+use super::Lease;
+use crate::config::model::PeerAddr;
+use crate::metrics::ConnectResult;
+use crate::net::tls::Connector;
+use crate::net::{Conn, Stream};
+
+/// How to reach the peers of a location.
+#[derive(Debug)]
+pub struct ConnectOptions {
+    /// `proxy_connect_timeout`: TCP and TLS together.
+    pub timeout: Duration,
+    /// `proxy_bind`, taken in turn.
+    pub bind: Vec<IpAddr>,
+    /// Which source address is next.
+    pub next_bind: AtomicUsize,
+    /// The peers speak TLS.
+    pub tls: Option<Connector>,
+}
 
 /// Why a connect failed.
 #[derive(Debug)]
@@ -16,12 +40,111 @@ pub enum ConnectError {
     Reset(io::Error),
     /// The TLS handshake failed.
     Tls(io::Error),
-    /// No local port left for this peer.
+    /// No local port is left for this peer.
     NoLocalPort(io::Error),
 }
 
-/// A new connection (`TCP_NODELAY`, keepalive 60/10/6, `IP_BIND_ADDRESS_NO_PORT`). Counts the result
-/// in the peer's metrics. Does not call `Lease::failed`: the caller decides.
-pub async fn connect(_lease: &Lease, _options: &ConnectOptions) -> Result<Conn, ConnectError> {
-    todo!("helper upstream")
+impl std::fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Refused(error) => write!(f, "connect failed: {error}"),
+            Self::Timeout => f.write_str("connect timed out"),
+            Self::Reset(error) => write!(f, "reset while shaking hands: {error}"),
+            Self::Tls(error) => write!(f, "TLS handshake failed: {error}"),
+            Self::NoLocalPort(error) => write!(f, "no local port is left: {error}"),
+        }
+    }
+}
+
+/// A new connection: `TCP_NODELAY`, keepalive probes after 60 s, `IP_BIND_ADDRESS_NO_PORT`. Counts
+/// the result in the peer's metrics.
+///
+/// # Cancel safety
+/// Not cancel safe: the connection is lost with the future.
+pub async fn connect(lease: &Lease, options: &ConnectOptions) -> Result<Conn, ConnectError> {
+    let started = Instant::now();
+    let attempt = tokio::time::timeout(options.timeout, attempt(&lease.peer.addr, options)).await;
+    let result = attempt.unwrap_or(Err(ConnectError::Timeout));
+    lease.peer.series.connect(match &result {
+        Ok(_) => ConnectResult::Ok,
+        Err(ConnectError::Refused(_)) => ConnectResult::Refused,
+        Err(ConnectError::Timeout) => ConnectResult::Timeout,
+        Err(ConnectError::Reset(_)) => ConnectResult::Reset,
+        Err(ConnectError::Tls(_)) => ConnectResult::Tls,
+        Err(ConnectError::NoLocalPort(_)) => ConnectResult::NoLocalPort,
+    });
+    if result.is_ok() {
+        lease.upstream.connected(started.elapsed());
+    }
+    result
+}
+
+async fn attempt(addr: &PeerAddr, options: &ConnectOptions) -> Result<Conn, ConnectError> {
+    let stream = match addr {
+        PeerAddr::Tcp(addr) => Stream::Tcp(tcp(*addr, options).await.map_err(classify)?),
+        PeerAddr::Unix(path) => Stream::Unix(
+            UnixStream::connect(path)
+                .await
+                .map_err(ConnectError::Refused)?,
+        ),
+    };
+    match &options.tls {
+        None => Ok(Conn::Plain(stream)),
+        Some(connector) => connector
+            .connect(stream)
+            .await
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof => {
+                    ConnectError::Reset(error)
+                }
+                _ => ConnectError::Tls(error),
+            }),
+    }
+}
+
+fn classify(error: io::Error) -> ConnectError {
+    match error.kind() {
+        io::ErrorKind::AddrNotAvailable => ConnectError::NoLocalPort(error),
+        io::ErrorKind::ConnectionReset => ConnectError::Reset(error),
+        io::ErrorKind::TimedOut => ConnectError::Timeout,
+        _ => ConnectError::Refused(error),
+    }
+}
+
+async fn tcp(addr: SocketAddr, options: &ConnectOptions) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.set_tcp_nodelay(true)?;
+    if let Some(source) = options.source(addr) {
+        // The port is chosen at connect: as many connections as there are ports to each peer,
+        // not in all.
+        nix::sys::socket::setsockopt(
+            &socket,
+            nix::sys::socket::sockopt::IpBindAddressNoPort,
+            &true,
+        )?;
+        socket.bind(&SocketAddr::new(source, 0).into())?;
+    }
+    let stream = TcpSocket::from_std_stream(socket.into())
+        .connect(addr)
+        .await?;
+    let probes = TcpKeepalive::new()
+        .with_time(Duration::from_secs(60))
+        .with_interval(Duration::from_secs(10))
+        .with_retries(6);
+    SockRef::from(&stream).set_tcp_keepalive(&probes)?;
+    Ok(stream)
+}
+
+impl ConnectOptions {
+    /// The next source address of the peer's family.
+    fn source(&self, addr: SocketAddr) -> Option<IpAddr> {
+        let fitting = || self.bind.iter().filter(|ip| ip.is_ipv4() == addr.is_ipv4());
+        let count = fitting().count();
+        if count == 0 {
+            return None;
+        }
+        let next = self.next_bind.fetch_add(1, Ordering::Relaxed);
+        fitting().nth(next % count).copied()
+    }
 }

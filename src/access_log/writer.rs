@@ -1,0 +1,336 @@
+//! The thread that makes and writes the lines, and the handles that feed it.
+
+use std::collections::HashMap;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use jiff::tz::TimeZone;
+
+use super::file::ReopenableFile;
+use super::format::{self, Event};
+use super::record::{Record, TunnelStats};
+use crate::config::model::{self, LogFormat};
+use crate::ending::Ending;
+use crate::metrics::Metrics;
+
+/// Lines that may wait for the disk; beyond it they are dropped and counted.
+const QUEUE: usize = 65_536;
+/// Bytes gathered before they are written, while more lines wait.
+const BATCH: usize = 64 * 1024;
+
+/// What the thread is told.
+#[derive(Debug)]
+enum Task {
+    Line(Log, Job),
+    Reopen,
+    Flush(SyncSender<()>),
+}
+
+/// A line to be made.
+#[derive(Debug)]
+enum Job {
+    Request(Box<Record>),
+    Open(Box<Record>),
+    Close(Box<Record>, Ending, TunnelStats),
+}
+
+/// The open files. Logs of equal path share one.
+type Targets = Mutex<HashMap<PathBuf, Weak<Mutex<Target>>>>;
+
+/// A file and what waits to be written to it.
+#[derive(Debug)]
+struct Target {
+    file: ReopenableFile,
+    batch: Vec<u8>,
+    lines: u64,
+    /// The last write failed, and that has been said.
+    failing: bool,
+}
+
+/// The thread, from outside. Lives as long as the process.
+#[derive(Debug)]
+pub struct Writer {
+    tasks: SyncSender<Task>,
+    targets: Arc<Targets>,
+    metrics: Arc<Metrics>,
+}
+
+/// Where the records of a location go. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Log(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    writer: Arc<Writer>,
+    target: Arc<Mutex<Target>>,
+    format: LogFormat,
+    open: bool,
+    zone: TimeZone,
+}
+
+impl Writer {
+    /// Starts the thread.
+    pub fn start(metrics: Arc<Metrics>) -> io::Result<Arc<Self>> {
+        let (tasks, receiver) = mpsc::sync_channel(QUEUE);
+        let targets = Arc::<Targets>::default();
+        let thread_targets = Arc::clone(&targets);
+        let thread_metrics = Arc::clone(&metrics);
+        std::thread::Builder::new()
+            .name("access-log".to_owned())
+            .spawn(move || run(&receiver, &thread_targets, &thread_metrics))?;
+        Ok(Arc::new(Self {
+            tasks,
+            targets,
+            metrics,
+        }))
+    }
+
+    /// A handle to the log of a location; opens the file now, so that a reload can fail.
+    pub fn open(self: &Arc<Self>, log: &model::AccessLog) -> io::Result<Log> {
+        let mut targets = lock(&self.targets);
+        targets.retain(|_, target| target.strong_count() > 0);
+        let target = if let Some(target) = targets.get(&log.path).and_then(Weak::upgrade) {
+            target
+        } else {
+            let file = ReopenableFile::open(&log.path)?;
+            let target = Target {
+                file,
+                batch: Vec::new(),
+                lines: 0,
+                failing: false,
+            };
+            let target = Arc::new(Mutex::new(target));
+            targets.insert(log.path.clone(), Arc::downgrade(&target));
+            target
+        };
+        let writer = Arc::clone(self);
+        let zone = TimeZone::system();
+        Ok(Log(Arc::new(Inner {
+            writer,
+            target,
+            format: log.format,
+            open: log.open,
+            zone,
+        })))
+    }
+
+    /// USR1: every file is opened again.
+    pub fn reopen(&self) {
+        self.tell(Task::Reopen);
+    }
+
+    /// Waits until everything queued so far is written.
+    pub fn flush(&self) {
+        let (done, wait) = mpsc::sync_channel(1);
+        self.tell(Task::Flush(done));
+        // An error means that the thread is gone, and with it what was queued.
+        let _done = wait.recv();
+    }
+
+    fn tell(&self, task: Task) {
+        if self.tasks.send(task).is_err() {
+            tracing::error!("the access log's thread is gone");
+        }
+    }
+}
+
+impl Log {
+    /// Writes a finished request.
+    pub fn request(&self, record: Box<Record>) {
+        self.send(Job::Request(record));
+    }
+
+    /// Writes the line of a tunnel's opening, when the log asks for it.
+    pub fn tunnel_opened(&self, record: &Record) {
+        if self.0.open {
+            self.send(Job::Open(Box::new(record.clone())));
+        }
+    }
+
+    /// Writes the line of a tunnel that ended.
+    pub fn tunnel_ended(&self, record: Box<Record>, ending: &Ending, stats: &TunnelStats) {
+        self.send(Job::Close(record, *ending, *stats));
+    }
+
+    fn send(&self, job: Job) {
+        let writer = &self.0.writer;
+        if writer
+            .tasks
+            .try_send(Task::Line(self.clone(), job))
+            .is_err()
+        {
+            writer.metrics.access_log_dropped(1);
+        }
+    }
+
+    fn line(&self, job: &Job) -> String {
+        let shape = match self.0.format {
+            LogFormat::Combined => format::combined,
+            LogFormat::Json => format::json,
+        };
+        let (record, event) = match job {
+            Job::Request(record) => (record, Event::Request),
+            Job::Open(record) => (record, Event::Open),
+            Job::Close(record, ending, stats) => (record, Event::Close(ending, stats)),
+        };
+        shape(record, event, &self.0.zone)
+    }
+}
+
+/// The thread: lines are gathered while more wait, and written when none does.
+fn run(tasks: &Receiver<Task>, targets: &Targets, metrics: &Metrics) {
+    while let Ok(first) = tasks.recv() {
+        let mut dirty: Vec<Arc<Mutex<Target>>> = Vec::new();
+        let mut next = Some(first);
+        while let Some(task) = next {
+            match task {
+                Task::Line(log, job) => add_line(&log, &job, &mut dirty, metrics),
+                Task::Reopen => {
+                    write_out(&mut dirty, metrics);
+                    reopen(targets);
+                }
+                Task::Flush(done) => {
+                    write_out(&mut dirty, metrics);
+                    // Whoever asked may have stopped waiting.
+                    let _gone = done.send(());
+                }
+            }
+            next = tasks.try_recv().ok();
+        }
+        write_out(&mut dirty, metrics);
+    }
+}
+
+fn add_line(log: &Log, job: &Job, dirty: &mut Vec<Arc<Mutex<Target>>>, metrics: &Metrics) {
+    let line = log.line(job);
+    let mut target = lock(&log.0.target);
+    if target.batch.is_empty() {
+        dirty.push(Arc::clone(&log.0.target));
+    }
+    target.batch.extend_from_slice(line.as_bytes());
+    target.lines += 1;
+    if target.batch.len() >= BATCH {
+        target.write_out(metrics);
+        dirty.retain(|other| !Arc::ptr_eq(other, &log.0.target));
+    }
+}
+
+fn write_out(dirty: &mut Vec<Arc<Mutex<Target>>>, metrics: &Metrics) {
+    for target in dirty.drain(..) {
+        lock(&target).write_out(metrics);
+    }
+}
+
+fn reopen(targets: &Targets) {
+    let open: Vec<_> = lock(targets).values().filter_map(Weak::upgrade).collect();
+    for target in open {
+        let mut target = lock(&target);
+        if let Err(error) = target.file.reopen() {
+            let path = target.file.path().display();
+            tracing::error!("the access log cannot be opened again: {path}: {error}");
+        }
+    }
+}
+
+impl Target {
+    fn write_out(&mut self, metrics: &Metrics) {
+        let lines = std::mem::take(&mut self.lines);
+        let batch = std::mem::take(&mut self.batch);
+        match self.file.write_all(&batch) {
+            Ok(()) => self.failing = false,
+            Err(error) => {
+                metrics.access_log_dropped(lines);
+                if !std::mem::replace(&mut self.failing, true) {
+                    let path = self.file.path().display();
+                    tracing::error!("the access log cannot be written: {path}: {error}");
+                }
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn setup(name: &str) -> (tempfile::TempDir, Arc<Writer>, Log, Arc<Metrics>) {
+        let folder = tempfile::tempdir().unwrap();
+        let metrics = Metrics::new(1);
+        let writer = Writer::start(Arc::clone(&metrics)).unwrap();
+        let path = if name.starts_with('/') {
+            name.into()
+        } else {
+            folder.path().join(name)
+        };
+        let config = model::AccessLog {
+            path,
+            format: LogFormat::Json,
+            open: false,
+        };
+        let log = writer.open(&config).unwrap();
+        (folder, writer, log, metrics)
+    }
+
+    fn lines(folder: &tempfile::TempDir, name: &str) -> usize {
+        std::fs::read_to_string(folder.path().join(name))
+            .unwrap()
+            .lines()
+            .count()
+    }
+
+    #[test]
+    fn a_rotated_file_is_opened_again() {
+        let (folder, writer, log, _) = setup("a.log");
+        for _ in 0..500 {
+            log.request(Box::default());
+        }
+        writer.flush();
+        assert_eq!(lines(&folder, "a.log"), 500);
+        std::fs::rename(folder.path().join("a.log"), folder.path().join("a.log.1")).unwrap();
+        log.request(Box::default());
+        writer.reopen();
+        log.request(Box::default());
+        writer.flush();
+        assert_eq!(
+            (lines(&folder, "a.log.1"), lines(&folder, "a.log")),
+            (501, 1)
+        );
+    }
+
+    #[test]
+    fn a_full_disk_costs_lines_and_nothing_else() {
+        let (_folder, writer, log, metrics) = setup("/dev/full");
+        for _ in 0..3 {
+            log.request(Box::default());
+            writer.flush();
+        }
+        let page = String::from_utf8(metrics.encode()).unwrap();
+        assert!(
+            page.contains("wayhold_access_log_dropped_total 3"),
+            "{page}"
+        );
+    }
+
+    #[test]
+    fn logs_of_one_path_share_the_file_and_openings_are_an_option() {
+        let (folder, writer, log, _) = setup("a.log");
+        log.tunnel_opened(&Record::default());
+        let path = folder.path().join("a.log");
+        let config = model::AccessLog {
+            path,
+            format: LogFormat::Combined,
+            open: true,
+        };
+        let other = writer.open(&config).unwrap();
+        assert!(Arc::ptr_eq(&log.0.target, &other.0.target));
+        other.tunnel_opened(&Record::default());
+        writer.flush();
+        assert_eq!(lines(&folder, "a.log"), 1);
+    }
+}
