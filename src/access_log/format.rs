@@ -28,7 +28,7 @@ pub(super) fn combined(record: &Record, event: Event<'_>, zone: &TimeZone) -> St
         Event::Close(_, stats) => stats.bytes[1],
         _ => record.body_bytes_sent,
     };
-    let at = time(record.at_ms).to_zoned(zone.clone());
+    let at = time(record.at_ms).to_zoned_datetime(zone.clone());
     let mut line = escaped(or_dash(&record.remote_addr));
     // Writing to a String does not fail.
     let _ok = write!(line, " - - [{}] \"", at.strftime("%d/%b/%Y:%H:%M:%S %z"));
@@ -51,7 +51,7 @@ pub(super) fn json(record: &Record, event: Event<'_>, zone: &TimeZone) -> String
             line.insert(name.to_owned(), value);
         }
     };
-    let at = time(record.at_ms).to_zoned(zone.clone());
+    let at = time(record.at_ms).to_zoned_datetime(zone.clone());
     put(
         "time",
         json!(at.strftime("%Y-%m-%dT%H:%M:%S%.3f%:z").to_string()),
