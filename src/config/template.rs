@@ -54,6 +54,10 @@ pub enum Var {
     RequestMethod,
     /// `$proxy_add_x_forwarded_for`
     ProxyAddXForwardedFor,
+    /// `$forwarded_proto`: `X-Forwarded-Proto` of a trusted sender, else `$scheme`.
+    ForwardedProto,
+    /// `$forwarded_host`: `X-Forwarded-Host` of a trusted sender, else `$http_host`.
+    ForwardedHost,
     /// `$proxy_host`
     ProxyHost,
     /// `$upstream_addr`: the peers tried, separated by commas.

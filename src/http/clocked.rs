@@ -1,0 +1,114 @@
+//! A connection whose writes must make progress: nginx's `send_timeout` towards clients and
+//! `proxy_send_timeout` towards upstreams.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep};
+
+use crate::net::Conn;
+
+/// A connection with a clock on its writes.
+#[derive(Debug)]
+pub(super) struct Clocked {
+    conn: Conn,
+    timeout: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Clocked {
+    pub(super) const fn new(conn: Conn, timeout: Duration) -> Self {
+        Self {
+            conn,
+            timeout,
+            timer: None,
+        }
+    }
+
+    pub(super) fn into_inner(self) -> Conn {
+        self.conn
+    }
+
+    fn clock<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        result: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if result.is_ready() {
+            self.timer = None;
+            return result;
+        }
+        ready!(poll_timer(&mut self.timer, self.timeout, false, cx));
+        Poll::Ready(Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the other end takes no bytes",
+        )))
+    }
+}
+
+/// Polls a timer; starts it when it is not there, and anew when asked to.
+pub(super) fn poll_timer(
+    timer: &mut Option<Pin<Box<Sleep>>>,
+    timeout: Duration,
+    restart: bool,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
+    if let (Some(timer), true) = (timer.as_mut(), restart) {
+        timer.as_mut().reset(Instant::now() + timeout);
+    }
+    timer
+        .get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)))
+        .as_mut()
+        .poll(cx)
+}
+
+impl AsyncRead for Clocked {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().conn).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Clocked {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.conn).poll_write(cx, bytes);
+        this.clock(cx, result)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.conn).poll_write_vectored(cx, slices);
+        this.clock(cx, result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.conn.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.conn).poll_flush(cx);
+        this.clock(cx, result)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.conn).poll_shutdown(cx);
+        this.clock(cx, result)
+    }
+}

@@ -1,0 +1,151 @@
+//! One connection: hyper over the guard, until it ends, is drained, or becomes a tunnel.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::watch;
+
+use super::client::Connection;
+use super::generation::Generation;
+use super::guard::{Guard, Verdicts};
+use super::{Shared, respond, service};
+use crate::config::model::ListenAddr;
+use crate::limits::Permit;
+use crate::metrics::ActiveConnection;
+use crate::net::{ClientAddr, Conn, Stream, proxy_protocol};
+
+/// Room in hyper's buffer beyond the longest head, which the guard has measured.
+const SLACK: usize = 8 * 1024;
+/// How long a client that speaks plain HTTP on a TLS port is listened to.
+const HINT: Duration = Duration::from_secs(2);
+
+/// A connection that is ready for HTTP.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The connection.
+    pub conn: Conn,
+    /// The listener it came through: picks the servers.
+    pub listener: ListenAddr,
+    /// Our address on it.
+    pub local: ListenAddr,
+    /// The other end of the socket.
+    pub client: ClientAddr,
+    /// What its PROXY protocol header said.
+    pub proxied: Option<proxy_protocol::Header>,
+    /// Its place among all.
+    pub permit: Permit,
+    /// Its count.
+    pub active: ActiveConnection,
+}
+
+/// What a connection occupies; a tunnel takes it along.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) permit: Permit,
+    pub(super) active: ActiveConnection,
+}
+
+/// What the requests of a connection share.
+pub(super) struct Session {
+    pub(super) connection: Connection,
+    pub(super) listener: ListenAddr,
+    pub(super) generations: Arc<ArcSwap<Generation>>,
+    pub(super) shared: Shared,
+    pub(super) verdicts: Arc<Verdicts>,
+    pub(super) requests: AtomicU64,
+    pub(super) place: Mutex<Option<Place>>,
+    pub(super) draining: watch::Receiver<bool>,
+}
+
+/// Serves a connection until it ends or becomes a tunnel. `generations` is asked anew for each
+/// request, so a connection that is kept follows a reload. When `draining` turns true the connection
+/// is closed after its current answer, or at once when idle.
+pub async fn serve(
+    accepted: Accepted,
+    generations: Arc<ArcSwap<Generation>>,
+    shared: Shared,
+    draining: watch::Receiver<bool>,
+) {
+    let Accepted {
+        conn,
+        listener,
+        local,
+        client,
+        proxied,
+        permit,
+        active,
+    } = accepted;
+    let Some(server) = generations.load().default_server(&listener).cloned() else {
+        return;
+    };
+    let tls = conn.tls_info();
+    let verdicts = Arc::<Verdicts>::default();
+    let guard = Guard::new(conn, &server, Arc::clone(&verdicts));
+    let mut stop = draining.clone();
+    let session = Arc::new(Session {
+        connection: Connection {
+            socket: client,
+            local,
+            proxied,
+            tls,
+        },
+        listener,
+        generations,
+        shared,
+        verdicts,
+        requests: AtomicU64::new(0),
+        place: Mutex::new(Some(Place { permit, active })),
+        draining,
+    });
+    let service = service_fn(move |request| {
+        let session = Arc::clone(&session);
+        async move { Ok::<_, std::convert::Infallible>(service::handle(&session, request).await) }
+    });
+    let connection = http1::Builder::new()
+        .preserve_header_case(true)
+        .title_case_headers(true)
+        .max_headers(server.max_headers)
+        .max_buf_size(server.max_head_size + SLACK)
+        .serve_connection(TokioIo::new(guard), service)
+        .with_upgrades();
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = drained(&mut stop) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!("connection ended: {error}");
+    }
+}
+
+/// Resolves when the process starts to finish.
+async fn drained(draining: &mut watch::Receiver<bool>) {
+    if draining.wait_for(|draining| *draining).await.is_err() {
+        // The sender is gone: nothing will be drained any more.
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Tells a client that speaks plain HTTP on a TLS port: 400 with a hint, then the end.
+pub async fn plain_on_tls_port(mut stream: Stream) {
+    let told = async {
+        stream.write_all(respond::plain_on_tls().as_bytes()).await?;
+        stream.shutdown().await?;
+        // What the client still sends is taken, so that the answer is not lost to a reset.
+        let mut sink = [0; 4096];
+        while stream.read(&mut sink).await? > 0 {}
+        Ok::<_, std::io::Error>(())
+    };
+    if let Ok(Err(error)) = tokio::time::timeout(HINT, told).await {
+        tracing::debug!("a client of plain HTTP went away: {error}");
+    }
+}

@@ -1,0 +1,80 @@
+//! One request on its route: what the steps of the service share.
+
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::{HeaderMap, Request, Uri, Version};
+
+use super::Shared;
+use super::attempt::Failure;
+use super::body::Body;
+use super::client::{Client, Connection};
+use super::generation::{Route, Site};
+use super::guard::{Refusal, Verdicts};
+use super::route::Found;
+use super::vars::{Facts, RequestId};
+use crate::upstream::Lease;
+
+/// A request, and everything that is known of it once it has a route.
+pub(super) struct Exchange<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) connection: &'a Connection,
+    pub(super) verdicts: &'a Arc<Verdicts>,
+    /// Which of the connection's requests it is.
+    pub(super) number: u64,
+    pub(super) parts: &'a Parts,
+    pub(super) client: Client,
+    pub(super) site: &'a Site,
+    pub(super) route: &'a Route,
+    pub(super) found: Found,
+    /// The normalised path.
+    pub(super) path: &'a str,
+    pub(super) request_id: RequestId,
+}
+
+impl Exchange<'_> {
+    /// What its variables stand for.
+    pub(super) fn facts<'f>(&'f self, upstream_addr: &'f str) -> Facts<'f> {
+        Facts {
+            parts: self.parts,
+            connection: self.connection,
+            client: self.client,
+            server: &self.site.label,
+            path: self.path,
+            proxy_host: self.route.proxy().map_or("", |proxy| &proxy.host),
+            upstream_addr,
+            status: None,
+            request_id: &self.request_id,
+        }
+    }
+
+    /// The request to a peer. The extensions carry the spelling of the client's header names.
+    pub(super) fn request(&self, uri: &Uri, headers: &HeaderMap, body: Body) -> Request<Body> {
+        let mut request = Request::new(body);
+        *request.method_mut() = self.parts.method.clone();
+        *request.uri_mut() = uri.clone();
+        *request.version_mut() = Version::HTTP_11;
+        *request.headers_mut() = headers.clone();
+        *request.extensions_mut() = self.parts.extensions.clone();
+        request
+    }
+
+    /// Why the guard stopped this request's body.
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        self.verdicts.of(self.number)
+    }
+
+    /// Tells the error log that a peer did not do, as nginx words it. The query stays out of it.
+    pub(super) fn complain(&self, lease: &Lease, failure: &Failure) {
+        tracing::error!(
+            "{failure} while asking upstream, client: {}, server: {}, request: \"{} {}\", \
+             upstream: \"{}{}\"",
+            self.client.text(),
+            self.site.label,
+            self.parts.method,
+            self.parts.uri.path(),
+            lease.addr(),
+            self.parts.uri.path(),
+        );
+    }
+}

@@ -1,0 +1,161 @@
+//! Plain HTTP to an upstream: a page, its assets, long polling, uploads and downloads, streamed in
+//! both directions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{CONTENT_LENGTH, HeaderMap};
+use http::{Request, Response, StatusCode, Uri};
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+
+use super::attempt::{Attempts, Failure, ask, open};
+use super::body::{Body, BodyFate, RequestBody, empty};
+use super::exchange::Exchange;
+use super::finish::Finish;
+use super::generation::RouteUpstream;
+use super::respond::Refused;
+use super::rewrite;
+use crate::config::model::Proxy;
+use crate::upstream::Lease;
+
+/// An answer, and how long its body may pause.
+pub(super) type Answer = (Response<Body>, Option<Duration>);
+
+/// Passes a request on, and gives back the answer.
+pub(super) async fn forward(
+    exchange: &Exchange<'_>,
+    upstream: &RouteUpstream,
+    proxy: &Proxy,
+    incoming: Incoming,
+    finish: &mut Finish,
+) -> Result<Answer, Refused> {
+    let max = exchange.route.location.client_max_body_size;
+    let announced = exchange
+        .parts
+        .headers
+        .get(CONTENT_LENGTH)
+        .and_then(|n| n.to_str().ok()?.parse().ok());
+    if max.is_some_and(|max| announced.is_some_and(|length: u64| length > max)) {
+        return Err(Refused::BodyTooLarge);
+    }
+    let fate = BodyFate::new();
+    let without_body = incoming.is_end_stream();
+    let mut body = Some(if without_body {
+        empty()
+    } else {
+        RequestBody::new(incoming, max, Arc::clone(&fate)).boxed_unsync()
+    });
+    let (uri, headers) = rewrite::request_head(&exchange.facts(""), proxy, exchange.found);
+    let mut attempts = Attempts::new(upstream, proxy);
+    let mut last = Refused::NoPeer;
+    while let Some(lease) = attempts.next(finish) {
+        let Some(body_now) = body.take().or_else(|| without_body.then(empty)) else {
+            break;
+        };
+        let head = (&uri, &headers);
+        let result = try_peer(
+            exchange, upstream, proxy, head, body_now, &lease, &fate, finish,
+        )
+        .await;
+        let (failure, unsent_body) = match result {
+            Ok(response) => {
+                let failed = Failure::Status(response.status().as_u16());
+                let method = &exchange.parts.method;
+                if !attempts.may_go_on(&failed, method, without_body) {
+                    lease.succeeded();
+                    finish.keep(lease);
+                    return Ok(finish_head(response, proxy));
+                }
+                (failed, None)
+            }
+            Err(failed) => failed,
+        };
+        if fate.is_too_large() {
+            return Err(Refused::BodyTooLarge);
+        }
+        if fate.is_broken() {
+            return Err(Refused::BodyBroken(exchange.refusal()));
+        }
+        lease.failed();
+        exchange.complain(&lease, &failure);
+        last = failure.refused();
+        body = unsent_body;
+        let repeatable = without_body || body.is_some();
+        if !attempts.may_go_on(&failure, &exchange.parts.method, repeatable) {
+            break;
+        }
+    }
+    Err(last)
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one turn of the loop above, apart to be readable"
+)]
+async fn try_peer(
+    exchange: &Exchange<'_>,
+    upstream: &RouteUpstream,
+    proxy: &Proxy,
+    (uri, headers): (&Uri, &HeaderMap),
+    body: Body,
+    lease: &Lease,
+    fate: &Arc<BodyFate>,
+    finish: &mut Finish,
+) -> Result<Response<Incoming>, (Failure, Option<Body>)> {
+    let keepalive = upstream.upstream.keepalive();
+    let without_body = body.is_end_stream();
+    let key = (lease.peer(), upstream.pool_key);
+    let mut request = exchange.request(uri, headers, body);
+    // A kept connection may have been closed meanwhile: a request that did not leave goes on a new
+    // one, and that is nobody's failure.
+    if let Some(mut idle) = exchange.shared.pool.take(key, keepalive) {
+        match ask(&mut idle.sender, request, proxy.read_timeout, fate).await {
+            Ok(response) => {
+                exchange
+                    .shared
+                    .pool
+                    .keep(key, idle.sender, idle.requests + 1, keepalive);
+                return checked(response);
+            }
+            Err((Failure::Unsent, Some(unsent))) => request = unsent,
+            Err((Failure::Broken(_), _))
+                if without_body && exchange.parts.method.is_idempotent() =>
+            {
+                request = exchange.request(uri, headers, empty());
+            }
+            Err((failure, _)) => return Err((failure, None)),
+        }
+    }
+    let opened = open(lease, upstream, proxy.send_timeout, false, finish).await;
+    let mut sender = match opened {
+        Ok(sender) => sender,
+        Err(failure) => return Err((failure, Some(request.into_body()))),
+    };
+    match ask(&mut sender, request, proxy.read_timeout, fate).await {
+        Ok(response) => {
+            exchange.shared.pool.keep(key, sender, 1, keepalive);
+            checked(response)
+        }
+        Err((failure, unsent)) => Err((failure, unsent.map(Request::into_body))),
+    }
+}
+
+/// Nobody asked for another protocol.
+fn checked(response: Response<Incoming>) -> Result<Response<Incoming>, (Failure, Option<Body>)> {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return Err((
+            Failure::Invalid("a 101 that nobody asked for".to_owned()),
+            None,
+        ));
+    }
+    Ok(response)
+}
+
+/// The head of an answer on its way to the client.
+pub(super) fn finish_head(response: Response<Incoming>, proxy: &Proxy) -> Answer {
+    let mut response = response.map(|body| body.map_err(Into::into).boxed_unsync());
+    rewrite::response_head(response.headers_mut(), proxy);
+    (response, Some(proxy.read_timeout))
+}

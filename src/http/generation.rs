@@ -1,0 +1,363 @@
+//! Everything one configuration became: tables, handles, acceptors. Immutable; a reload builds
+//! another one beside it. Not here: when it is swapped (`server`).
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use super::Shared;
+use super::route::{Found, RouteTable};
+use crate::access_log::Log;
+use crate::config::model::{Action, Config, ListenAddr, Location, Policy, Proxy, Server};
+use crate::config::names::NameTable;
+use crate::metrics::{ServerSeries, TunnelSeries};
+use crate::net::tls::{Acceptor, CertificateFacts, Connector, TlsError};
+use crate::relay::RouteKey;
+use crate::upstream::{ConnectOptions, Upstream};
+
+/// Everything one configuration became, immutable.
+#[derive(Debug)]
+pub struct Generation {
+    config: Arc<Config>,
+    revision: u64,
+    sites: Vec<Site>,
+    entrances: HashMap<ListenAddr, Entrance>,
+    certificates: Vec<(usize, CertificateFacts)>,
+}
+
+/// Why a configuration that is valid in itself cannot run here.
+#[derive(Debug)]
+pub enum BuildError {
+    /// A certificate, key or trust anchor.
+    Tls(TlsError),
+    /// An access log cannot be opened.
+    AccessLog {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+}
+
+impl std::fmt::Display for BuildError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tls(error) => error.fmt(f),
+            Self::AccessLog { path, error } => {
+                write!(
+                    f,
+                    "{}: the access log cannot be opened: {error}\n",
+                    path.display()
+                )?;
+                f.write_str("help: create the folder, or let the user of this process write there")
+            }
+        }
+    }
+}
+
+impl std::error::Error for BuildError {}
+
+/// A server, running.
+#[derive(Debug)]
+pub(super) struct Site {
+    pub(super) label: Arc<str>,
+    pub(super) model: Arc<Server>,
+    pub(super) series: Arc<ServerSeries>,
+    table: RouteTable,
+    routes: Vec<Route>,
+}
+
+/// A location, running.
+#[derive(Debug)]
+pub(super) struct Route {
+    pub(super) name: Arc<str>,
+    pub(super) location: Arc<Location>,
+    pub(super) log: Option<Log>,
+    /// Of a `proxy_pass`.
+    pub(super) upstream: Option<RouteUpstream>,
+}
+
+/// Where a route's requests go.
+#[derive(Debug)]
+pub(super) struct RouteUpstream {
+    pub(super) key: RouteKey,
+    pub(super) name: Arc<str>,
+    pub(super) upstream: Arc<Upstream>,
+    pub(super) connect: ConnectOptions,
+    /// Tells routes apart that reach the same peers by other TLS settings.
+    pub(super) pool_key: u64,
+    pub(super) tunnels: Arc<TunnelSeries>,
+}
+
+/// A listener's servers.
+#[derive(Debug)]
+struct Entrance {
+    names: NameTable,
+    default: usize,
+    acceptor: Option<Acceptor>,
+}
+
+impl Generation {
+    /// Builds the running form. Changes nothing that is running, except that it opens new log files.
+    pub fn build(config: Arc<Config>, revision: u64, shared: &Shared) -> Result<Self, BuildError> {
+        let upstreams: HashMap<&str, Arc<Upstream>> = config
+            .upstreams
+            .iter()
+            .map(|upstream| (upstream.name.as_str(), shared.registry.upstream(upstream)))
+            .collect();
+        let keys = HashMap::new();
+        let mut builder = Builder {
+            shared,
+            revision,
+            upstreams,
+            keys,
+            connectors: Vec::new(),
+        };
+        let sites: Result<Vec<_>, _> = config
+            .servers
+            .iter()
+            .map(|server| builder.site(server))
+            .collect();
+        let mut certificates = Vec::new();
+        let mut entrances = HashMap::new();
+        for listener in &config.listeners {
+            let servers: Vec<&Server> = listener
+                .servers
+                .iter()
+                .map(|index| config.servers[*index].as_ref())
+                .collect();
+            let default = listener.default_server;
+            let position = listener.servers.iter().position(|index| *index == default);
+            let acceptor = if listener.tls {
+                let tickets = Arc::clone(&shared.tickets);
+                let (acceptor, facts) = Acceptor::new(&servers, position.unwrap_or(0), tickets)
+                    .map_err(BuildError::Tls)?;
+                certificates.extend(
+                    facts
+                        .into_iter()
+                        .map(|(at, fact)| (listener.servers[at], fact)),
+                );
+                Some(acceptor)
+            } else {
+                None
+            };
+            let names = listener.servers.iter().zip(&servers);
+            let names = names.map(|(index, server)| (*index, server.names.as_slice()));
+            let names = NameTable::new(names, default);
+            entrances.insert(
+                listener.addr.clone(),
+                Entrance {
+                    names,
+                    default,
+                    acceptor,
+                },
+            );
+        }
+        certificates.dedup();
+        Ok(Self {
+            revision,
+            sites: sites?,
+            entrances,
+            certificates,
+            config,
+        })
+    }
+
+    /// The configuration.
+    pub const fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
+    /// Which configuration of this process it is.
+    pub const fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The server that answers on a listener when no name fits. Its limits hold before a name is
+    /// known.
+    pub fn default_server(&self, listener: &ListenAddr) -> Option<&Arc<Server>> {
+        self.entrances
+            .get(listener)
+            .map(|entrance| &self.sites[entrance.default].model)
+    }
+
+    /// The TLS acceptor of a listener, and how long a handshake may take.
+    pub fn acceptor(&self, listener: &ListenAddr) -> Option<(Acceptor, Duration)> {
+        let entrance = self.entrances.get(listener)?;
+        let timeout = self.sites[entrance.default].model.ssl_handshake_timeout;
+        entrance
+            .acceptor
+            .clone()
+            .map(|acceptor| (acceptor, timeout))
+    }
+
+    /// Every route's clocks and limits, for `Engine::set_policies`.
+    pub fn policies(&self) -> HashMap<RouteKey, Arc<Policy>> {
+        let routes = self.sites.iter().flat_map(|site| &site.routes);
+        routes
+            .filter_map(|route| {
+                let key = Arc::clone(&route.upstream.as_ref()?.key);
+                Some((key, Arc::clone(&route.proxy()?.websocket.policy)))
+            })
+            .collect()
+    }
+
+    /// The certificates in use, each with its server.
+    pub fn certificates(&self) -> impl Iterator<Item = (&Arc<Server>, &CertificateFacts)> {
+        self.certificates
+            .iter()
+            .map(|(server, facts)| (&self.config.servers[*server], facts))
+    }
+
+    /// The server of a host name on a listener; `None` when the listener is gone.
+    pub(super) fn site(&self, listener: &ListenAddr, host: &str) -> Option<&Site> {
+        self.entrances
+            .get(listener)
+            .map(|entrance| &self.sites[entrance.names.find(host)])
+    }
+}
+
+impl Site {
+    /// The route of a normalised path.
+    pub(super) fn route(&self, path: &str) -> Option<(&Route, Found)> {
+        self.table
+            .find(path)
+            .map(|found| (&self.routes[found.location], found))
+    }
+
+    /// Where requests are logged that belong to no location.
+    pub(super) fn log(&self) -> Option<&Log> {
+        self.routes.iter().find_map(|route| route.log.as_ref())
+    }
+}
+
+impl Route {
+    pub(super) fn proxy(&self) -> Option<&Proxy> {
+        match &self.location.action {
+            Action::Proxy(proxy) => Some(proxy),
+            Action::Return { .. } | Action::Nothing => None,
+        }
+    }
+}
+
+/// What is gathered while building.
+struct Builder<'a> {
+    shared: &'a Shared,
+    revision: u64,
+    upstreams: HashMap<&'a str, Arc<Upstream>>,
+    /// How often a route's name has been given.
+    keys: HashMap<String, usize>,
+    /// By their settings: sessions and pools are shared by routes that speak TLS alike.
+    connectors: Vec<(Arc<crate::config::model::ProxyTls>, Connector)>,
+}
+
+impl Builder<'_> {
+    fn site(&mut self, server: &Arc<Server>) -> Result<Site, BuildError> {
+        let routes: Result<Vec<_>, _> = server
+            .locations
+            .iter()
+            .map(|location| self.route(server, location))
+            .collect();
+        Ok(Site {
+            label: server.label.as_str().into(),
+            series: self.shared.metrics.server(&server.label),
+            table: RouteTable::new(server.locations.iter().map(|location| &location.path)),
+            routes: routes?,
+            model: Arc::clone(server),
+        })
+    }
+
+    fn route(&mut self, server: &Server, location: &Arc<Location>) -> Result<Route, BuildError> {
+        let open = |log| {
+            self.shared
+                .log_writer
+                .open(log)
+                .map_err(|error| BuildError::AccessLog {
+                    path: log.path.clone(),
+                    error,
+                })
+        };
+        let log = location.access_log.as_ref().map(open).transpose()?;
+        let upstream = match &location.action {
+            Action::Proxy(proxy) => self.upstream(server, location, proxy)?,
+            Action::Return { .. } | Action::Nothing => None,
+        };
+        let name = location.name.as_str().into();
+        Ok(Route {
+            name,
+            location: Arc::clone(location),
+            log,
+            upstream,
+        })
+    }
+
+    fn upstream(
+        &mut self,
+        server: &Server,
+        location: &Location,
+        proxy: &Proxy,
+    ) -> Result<Option<RouteUpstream>, BuildError> {
+        // Validation has made sure that it is there.
+        let Some(upstream) = self.upstreams.get(proxy.upstream.as_str()).cloned() else {
+            return Ok(None);
+        };
+        let tls = proxy
+            .tls
+            .as_ref()
+            .map(|config| self.connector(config))
+            .transpose()?;
+        // Certificates may have changed in the files: another generation's TLS connections are
+        // not this one's.
+        let pool_key = tls
+            .as_ref()
+            .map_or(0, |(_, index)| (self.revision << 16) + index + 1);
+        Ok(Some(RouteUpstream {
+            key: self.key(format!(
+                "{}|{}|{}",
+                server.label, location.name, proxy.upstream
+            )),
+            name: proxy.upstream.as_str().into(),
+            connect: ConnectOptions {
+                timeout: proxy.connect_timeout,
+                bind: proxy.bind.clone(),
+                next_bind: AtomicUsize::new(0),
+                tls: tls.map(|(connector, _)| connector),
+            },
+            pool_key,
+            tunnels: self.shared.metrics.tunnels(&server.label, &proxy.upstream),
+            upstream,
+        }))
+    }
+
+    fn connector(
+        &mut self,
+        config: &Arc<crate::config::model::ProxyTls>,
+    ) -> Result<(Connector, u64), BuildError> {
+        let known = self
+            .connectors
+            .iter()
+            .position(|(other, _)| other == config);
+        let index = match known {
+            Some(index) => index,
+            None => {
+                let connector = Connector::new(config).map_err(BuildError::Tls)?;
+                self.connectors.push((Arc::clone(config), connector));
+                self.connectors.len() - 1
+            }
+        };
+        Ok((self.connectors[index].1.clone(), index as u64))
+    }
+
+    /// A name of its own for each route, the same in every generation.
+    fn key(&mut self, name: String) -> RouteKey {
+        let count = self.keys.entry(name.clone()).or_insert(0);
+        *count += 1;
+        if *count == 1 {
+            name.into()
+        } else {
+            format!("{name}#{count}").into()
+        }
+    }
+}

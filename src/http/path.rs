@@ -1,0 +1,104 @@
+//! The path of a request: decoded and normalised for routing, encoded again for an upstream. Pure.
+
+/// `$uri`: percent-decoded, slashes merged, `.` and `..` resolved, as nginx does. `None` when it
+/// climbs above the root, holds a NUL, is no UTF-8, or is not well encoded.
+pub(super) fn normalise(raw: &str) -> Option<String> {
+    let decoded = decode(raw)?;
+    if !decoded.starts_with('/') || decoded.contains('\0') {
+        return None;
+    }
+    let mut segments: Vec<&str> = Vec::new();
+    let mut ends_with_slash = false;
+    for segment in decoded.split('/') {
+        ends_with_slash = matches!(segment, "" | "." | "..");
+        match segment {
+            "" | "." => {}
+            ".." => {
+                segments.pop()?;
+            }
+            name => segments.push(name),
+        }
+    }
+    let mut path = String::with_capacity(decoded.len());
+    for segment in &segments {
+        path.push('/');
+        path.push_str(segment);
+    }
+    if ends_with_slash || segments.is_empty() {
+        path.push('/');
+    }
+    Some(path)
+}
+
+fn decode(raw: &str) -> Option<String> {
+    if !raw.contains('%') {
+        return Some(raw.to_owned());
+    }
+    let bytes = raw.as_bytes();
+    let (mut out, mut at) = (Vec::with_capacity(bytes.len()), 0);
+    while let Some(byte) = bytes.get(at) {
+        if *byte == b'%' {
+            let digit = |at: usize| char::from(*bytes.get(at)?).to_digit(16);
+            out.push((digit(at + 1)? * 16 + digit(at + 2)?) as u8);
+            at += 3;
+        } else {
+            out.push(*byte);
+            at += 1;
+        }
+    }
+    String::from_utf8(out).ok()
+}
+
+/// A path for the wire: whatever could be misread is percent-encoded.
+pub(super) fn encode(path: &str) -> String {
+    let mut out = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        let plain = byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(&byte);
+        if plain {
+            out.push(char::from(byte));
+        } else {
+            let digit = |n: u8| char::from(b"0123456789ABCDEF"[usize::from(n)]);
+            out.extend(['%', digit(byte >> 4), digit(byte & 15)]);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn paths_are_normalised_as_nginx_does() {
+        for (raw, path) in [
+            ("/", "/"),
+            ("/a/b", "/a/b"),
+            ("/a//b/", "/a/b/"),
+            ("/a/./b/.", "/a/b/"),
+            ("/a/b/..", "/a/"),
+            ("/a/%2e%2e/b", "/b"),
+            ("/a%2Fb", "/a/b"),
+            ("/a%20b", "/a b"),
+        ] {
+            assert_eq!(normalise(raw).as_deref(), Some(path), "{raw}");
+        }
+        for raw in [
+            "/..", "/a/../..", "/%2e%2e/", "/a%00b", "/a%", "/a%2", "/a%zz", "/%ff", "a",
+        ] {
+            assert_eq!(normalise(raw), None, "{raw}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_encoded_path_is_the_same_path(segments in prop::collection::vec("[^/\\x00]{1,8}", 1..5)) {
+            prop_assume!(segments.iter().all(|s| s != "." && s != ".."));
+            let path = format!("/{}", segments.join("/"));
+            let encoded = encode(&path);
+            prop_assert!(encoded.bytes().all(|b| b.is_ascii_graphic() && b != b'?' && b != b'#'));
+            prop_assert_eq!(normalise(&encoded), Some(path));
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Refusals and what they become on the wire: the one place that knows the statuses.
+
+use bytes::Bytes;
+use http::header::{
+    ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use http::{HeaderValue, Response, StatusCode};
+
+use super::body::{Body, full};
+use super::guard::Refusal;
+use crate::ws::handshake::BadRequest;
+
+/// Why a request gets no answer from an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// The guard did not let it through.
+    Guard(Refusal),
+    /// The path climbs above the root, or cannot be decoded.
+    BadPath,
+    /// No location, or one that does nothing.
+    NotFound,
+    /// `deny`
+    Forbidden,
+    /// An expectation that nobody knows.
+    Expectation,
+    /// The body is longer than `client_max_body_size`.
+    BodyTooLarge,
+    /// The body was malformed or too slow on its way, after the head.
+    BodyBroken(Option<Refusal>),
+    /// A WebSocket is asked for where there is none.
+    NoWebSocket,
+    /// The opening handshake is wrong.
+    Handshake(BadRequest),
+    /// No peer is left to ask.
+    NoPeer,
+    /// No peer could be reached, or none answered as it should.
+    BadGateway,
+    /// No peer answered in time.
+    GatewayTimeout,
+}
+
+impl Refused {
+    pub(super) const fn status(self) -> StatusCode {
+        match self {
+            Self::Guard(refusal) | Self::BodyBroken(Some(refusal)) => match refusal {
+                Refusal::Bad(_) => StatusCode::BAD_REQUEST,
+                Refusal::Method => StatusCode::METHOD_NOT_ALLOWED,
+                Refusal::Timeout => StatusCode::REQUEST_TIMEOUT,
+                Refusal::TargetTooLong => StatusCode::URI_TOO_LONG,
+                Refusal::HeadTooLong => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                Refusal::Coding => StatusCode::NOT_IMPLEMENTED,
+                Refusal::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            },
+            Self::BadPath | Self::BodyBroken(None) => StatusCode::BAD_REQUEST,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Forbidden | Self::Handshake(BadRequest::Origin) => StatusCode::FORBIDDEN,
+            Self::Expectation => StatusCode::EXPECTATION_FAILED,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NoWebSocket | Self::Handshake(BadRequest::WebSocketVersion) => {
+                StatusCode::UPGRADE_REQUIRED
+            }
+            Self::Handshake(
+                BadRequest::Method
+                | BadRequest::Version
+                | BadRequest::Key
+                | BadRequest::Body
+                | BadRequest::Subprotocol,
+            ) => StatusCode::BAD_REQUEST,
+            Self::NoPeer | Self::BadGateway => StatusCode::BAD_GATEWAY,
+            Self::GatewayTimeout => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    /// What is wrong, for the log and the client.
+    pub(super) const fn reason(self) -> &'static str {
+        match self {
+            Self::Guard(refusal) | Self::BodyBroken(Some(refusal)) => match refusal {
+                Refusal::Bad(reason) => reason,
+                Refusal::Method => "this method is not served",
+                Refusal::Timeout => "the request came too slowly",
+                Refusal::TargetTooLong => "the target is too long",
+                Refusal::HeadTooLong => "the head is too long",
+                Refusal::Coding => "the transfer coding is not known",
+                Refusal::Version => "the HTTP version is not served",
+            },
+            Self::BadPath => "the path is malformed",
+            Self::NotFound => "there is nothing here",
+            Self::Forbidden => "the client is not allowed here",
+            Self::Expectation => "the expectation is not known",
+            Self::BodyTooLarge => "the body is too large",
+            Self::BodyBroken(None) => "the body is malformed",
+            Self::NoWebSocket => "no WebSocket is served here",
+            Self::Handshake(bad) => match bad {
+                BadRequest::Method => "a handshake is a GET",
+                BadRequest::Version => "a handshake needs HTTP/1.1",
+                BadRequest::WebSocketVersion => "Sec-WebSocket-Version must be 13",
+                BadRequest::Key => "Sec-WebSocket-Key must be 16 bytes in base64, once",
+                BadRequest::Body => "a handshake has no body",
+                BadRequest::Origin => "the origin is not allowed here",
+                BadRequest::Subprotocol => "none of the sub-protocols is served here",
+            },
+            Self::NoPeer => "no peer is available",
+            Self::BadGateway => "the upstream did not answer as it should",
+            Self::GatewayTimeout => "the upstream did not answer in time",
+        }
+    }
+
+    /// Whether the connection must end with this answer: what follows cannot be told apart.
+    const fn closes(self) -> bool {
+        matches!(
+            self,
+            Self::Guard(_)
+                | Self::Handshake(_)
+                | Self::NoWebSocket
+                | Self::BodyTooLarge
+                | Self::BodyBroken(_)
+                | Self::Expectation
+        )
+    }
+
+    /// The answer.
+    pub(super) fn response(self) -> Response<Body> {
+        let status = self.status();
+        let mut response = text(status, format!("{status}: {}\n", self.reason()));
+        let headers = response.headers_mut();
+        if self.closes() {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        if self == Self::Guard(Refusal::Method) {
+            let served = HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS");
+            headers.insert(ALLOW, served);
+        }
+        if self.status() == StatusCode::UPGRADE_REQUIRED {
+            // RFC 9110 §15.5.22 and RFC 6455 §4.2.2
+            headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+            headers.insert(CONNECTION, HeaderValue::from_static("upgrade, close"));
+            headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        }
+        response
+    }
+}
+
+/// A short answer in plain text.
+pub(super) fn text(status: StatusCode, body: String) -> Response<Body> {
+    let mut response = Response::new(full(Bytes::from(body)));
+    *response.status_mut() = status;
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, plain);
+    response
+}
+
+/// `return`
+pub(super) fn returned(status: StatusCode, value: String, redirect: bool) -> Response<Body> {
+    if !redirect {
+        let mut response = text(status, value);
+        if status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED {
+            response.headers_mut().remove(CONTENT_TYPE);
+        }
+        return response;
+    }
+    let mut response = text(status, format!("{status}\n"));
+    if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
+        response.headers_mut().insert(LOCATION, value);
+    }
+    response
+}
+
+/// For a client that speaks plain HTTP on a TLS port.
+pub(super) fn plain_on_tls() -> String {
+    let body = "400 Bad Request: this port speaks TLS, use https:// or wss://\n";
+    format!(
+        "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
+         {CONTENT_LENGTH}: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
+}

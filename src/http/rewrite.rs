@@ -1,0 +1,205 @@
+//! Heads on their way through: hop-by-hop fields (RFC 9110 §7.6.1), what strangers say of where
+//! they come from, and what the configuration sets.
+
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_VERSION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+
+use super::path;
+use super::route::Found;
+use super::vars::Facts;
+use crate::config::model::Proxy;
+use crate::config::template::Template;
+
+/// Fields of one hop, besides those that `Connection` names.
+const HOP_BY_HOP: [HeaderName; 7] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// What `Connection` cannot take away: without these a message would mean something else.
+const END_TO_END: [HeaderName; 5] = [
+    HOST,
+    CONTENT_LENGTH,
+    SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_VERSION,
+    SEC_WEBSOCKET_ACCEPT,
+];
+
+/// Removes the fields of one hop.
+pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
+        .filter(|name| !END_TO_END.contains(name))
+        .collect();
+    for name in named.iter().chain(&HOP_BY_HOP) {
+        headers.remove(name);
+    }
+}
+
+/// The head of the request to an upstream: who the client is, as we know it, and what the
+/// configuration sets.
+pub(super) fn request_head(facts: &Facts<'_>, proxy: &Proxy, found: Found) -> (Uri, HeaderMap) {
+    let mut headers = facts.parts.headers.clone();
+    remove_hop_by_hop(&mut headers);
+    headers.remove(EXPECT);
+    remove_claims(&mut headers, facts.client.trusted);
+    set_headers(&mut headers, &proxy.set_headers, facts);
+    (target(facts, proxy, found), headers)
+}
+
+/// Fields that say where a request comes from count only from trusted senders; names with an
+/// underscore could pass for them behind a CGI-like interface, so they go too, as in nginx.
+fn remove_claims(headers: &mut HeaderMap, trusted: bool) {
+    let is_claim = |name: &str| {
+        name.starts_with("x-forwarded")
+            || matches!(
+                name,
+                "forwarded" | "x-real-ip" | "true-client-ip" | "x-client-ip"
+            )
+    };
+    let gone: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| name.as_str().contains('_') || (!trusted && is_claim(name.as_str())))
+        .cloned()
+        .collect();
+    for name in gone {
+        headers.remove(name);
+    }
+}
+
+/// `proxy_set_header`: an empty value removes the field.
+fn set_headers(headers: &mut HeaderMap, set: &[(HeaderName, Template)], facts: &Facts<'_>) {
+    for (name, template) in set {
+        let value = HeaderValue::from_bytes(template.expand(facts).as_bytes());
+        match value {
+            Ok(value) if !value.is_empty() => headers.insert(name, value),
+            _ => headers.remove(name),
+        };
+    }
+    if !headers.contains_key(HOST) {
+        // RFC 9112 §3.2: there is always one.
+        let host = HeaderValue::from_str(facts.proxy_host);
+        headers.insert(HOST, host.unwrap_or(HeaderValue::from_static("localhost")));
+    }
+}
+
+/// Without a URI in `proxy_pass` the target goes on as it came, in origin-form; with one, it
+/// replaces the part of the path that the location matched.
+fn target(facts: &Facts<'_>, proxy: &Proxy, found: Found) -> Uri {
+    let received = facts.parts.uri.path_and_query();
+    let target = match &proxy.uri {
+        None => received.cloned(),
+        Some(uri) => {
+            let rest = path::encode(facts.path.get(found.matched..).unwrap_or_default());
+            let query = facts.parts.uri.query().map(|query| format!("?{query}"));
+            let text = format!("{uri}{rest}{}", query.unwrap_or_default());
+            PathAndQuery::try_from(text).ok()
+        }
+    };
+    target.map(Uri::from).unwrap_or_default()
+}
+
+/// The head of an answer to the client.
+pub(super) fn response_head(headers: &mut HeaderMap, proxy: &Proxy) {
+    remove_hop_by_hop(headers);
+    for name in &proxy.hide_headers {
+        headers.remove(name);
+    }
+}
+
+/// `add_header`: nginx adds to these statuses only.
+pub(super) fn add_headers(
+    headers: &mut HeaderMap,
+    add: &[(HeaderName, Template)],
+    facts: &Facts<'_>,
+) {
+    let fits = matches!(
+        facts.status,
+        Some(101 | 200 | 201 | 204 | 206 | 301 | 302 | 303 | 304 | 307 | 308)
+    );
+    if !fits {
+        return;
+    }
+    for (name, template) in add {
+        if let Ok(value) = HeaderValue::from_bytes(template.expand(facts).as_bytes())
+            && !value.is_empty()
+        {
+            headers.append(name, value);
+        }
+    }
+}
+
+/// Whether a request asks for something that only this hop can promise.
+pub(super) fn has_unknown_expectation(parts: &Parts) -> bool {
+    let values = parts.headers.get_all(EXPECT).iter();
+    let known = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    !values.into_iter().all(known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in fields {
+            map.append(*name, HeaderValue::from_static(value));
+        }
+        map
+    }
+
+    fn names(map: &HeaderMap) -> Vec<&str> {
+        map.keys().map(HeaderName::as_str).collect()
+    }
+
+    #[test]
+    fn fields_of_one_hop_end_here() {
+        let mut map = headers(&[
+            ("connection", "close, X-Secret"),
+            ("connection", "Host"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "keep-alive"),
+            ("te", "trailers"),
+            ("trailer", "x"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("x-secret", "1"),
+            ("host", "a"),
+            ("x-other", "2"),
+        ]);
+        remove_hop_by_hop(&mut map);
+        assert_eq!(names(&map), ["host", "x-other"]);
+    }
+
+    #[test]
+    fn strangers_cannot_claim_an_address_in_any_spelling() {
+        let fields = [
+            ("x-forwarded-for", "6.6.6.6"),
+            ("x-forwarded-host", "evil"),
+            ("x_forwarded_for", "6.6.6.6"),
+            ("forwarded", "for=6.6.6.6"),
+            ("x-real-ip", "6.6.6.6"),
+            ("accept", "*/*"),
+        ];
+        let mut map = headers(&fields);
+        remove_claims(&mut map, false);
+        assert_eq!(names(&map), ["accept"]);
+        let mut map = headers(&fields);
+        remove_claims(&mut map, true);
+        assert_eq!(map.len(), 5);
+    }
+}

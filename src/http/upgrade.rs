@@ -1,0 +1,255 @@
+//! A WebSocket's opening: the handshake with the client is passed on to a peer, its answer passed
+//! back; after the 101 both sockets leave hyper and go to the relay.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{
+    CONNECTION, HeaderMap, HeaderValue, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+};
+use http::{Response, StatusCode, Uri};
+use hyper::body::Incoming;
+use hyper::upgrade::{OnUpgrade, Parts as UpgradedParts};
+use hyper_util::rt::TokioIo;
+
+use super::attempt::{Attempts, Failure, ask, open};
+use super::body::{Body, BodyFate, empty};
+use super::clocked::Clocked;
+use super::conn::Place;
+use super::exchange::Exchange;
+use super::finish::Finish;
+use super::forward::{Answer, finish_head};
+use super::generation::RouteUpstream;
+use super::guard::Guard;
+use super::respond::Refused;
+use super::rewrite;
+use crate::access_log::WsRecord;
+use crate::config::model::{Policy, Proxy};
+use crate::metrics::{TunnelSeries, UpgradeResult};
+use crate::relay::{Engine, Keep, Leg, NewTunnel, RouteKey};
+use crate::upstream::Lease;
+use crate::ws::handshake::{self, Accept, BadRequest};
+
+/// What came of an upgrade request that was passed on.
+pub(super) enum Upgraded {
+    /// The peer answered without switching: its answer goes through whole.
+    Answered(Answer),
+    /// A tunnel: what the client is told, and what is to be done then.
+    Switching(Response<Body>, Box<Opening>),
+}
+
+/// A tunnel that opens as soon as the client has its 101.
+pub(super) struct Opening {
+    upstream: OnUpgrade,
+    lease: Lease,
+    policy: Arc<Policy>,
+    route: RouteKey,
+    series: Arc<TunnelSeries>,
+    engine: Arc<Engine>,
+}
+
+/// Passes the handshake on.
+pub(super) async fn upgrade(
+    exchange: &Exchange<'_>,
+    upstream: &RouteUpstream,
+    proxy: &Proxy,
+    finish: &mut Finish,
+) -> Result<Upgraded, Refused> {
+    let result = pass_on(exchange, upstream, proxy, finish).await;
+    let took = finish.started.elapsed();
+    upstream.tunnels.upgrade(match &result {
+        Ok(Upgraded::Switching(..)) => {
+            upstream.tunnels.handshake(took);
+            UpgradeResult::Accepted
+        }
+        Ok(Upgraded::Answered(_)) => UpgradeResult::Refused,
+        Err(Refused::Handshake(BadRequest::Origin)) => UpgradeResult::Origin,
+        Err(Refused::Handshake(_) | Refused::NoWebSocket) => UpgradeResult::BadRequest,
+        Err(Refused::NoPeer) => UpgradeResult::NoPeer,
+        Err(Refused::GatewayTimeout) => UpgradeResult::Timeout,
+        Err(_) => UpgradeResult::UpstreamError,
+    });
+    result
+}
+
+async fn pass_on(
+    exchange: &Exchange<'_>,
+    upstream: &RouteUpstream,
+    proxy: &Proxy,
+    finish: &mut Finish,
+) -> Result<Upgraded, Refused> {
+    let config = &proxy.websocket;
+    if !config.enabled {
+        return Err(Refused::NoWebSocket);
+    }
+    let parts = exchange.parts;
+    let accept = handshake::check_request(&parts.method, parts.version, &parts.headers, config)
+        .map_err(Refused::Handshake)?;
+    let (uri, mut headers) = rewrite::request_head(&exchange.facts(""), proxy, exchange.found);
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    let mut attempts = Attempts::new(upstream, proxy);
+    let mut last = Refused::NoPeer;
+    while let Some(lease) = attempts.next(finish) {
+        let result = try_peer(
+            exchange, upstream, proxy, &uri, &headers, &accept, &lease, finish,
+        );
+        let failure = match result.await {
+            Ok(response) => {
+                let failed = Failure::Status(response.status().as_u16());
+                if !attempts.may_go_on(&failed, &parts.method, true) {
+                    lease.succeeded();
+                    return Ok(conclude(exchange, upstream, proxy, response, lease, finish));
+                }
+                failed
+            }
+            Err(failure) => failure,
+        };
+        lease.failed();
+        exchange.complain(&lease, &failure);
+        last = failure.refused();
+        if !attempts.may_go_on(&failure, &parts.method, true) {
+            break;
+        }
+    }
+    Err(last)
+}
+
+/// One peer's answer: a proper 101, or anything else than a 101.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one turn of the loop above, apart to be readable"
+)]
+async fn try_peer(
+    exchange: &Exchange<'_>,
+    upstream: &RouteUpstream,
+    proxy: &Proxy,
+    uri: &Uri,
+    headers: &HeaderMap,
+    accept: &Accept,
+    lease: &Lease,
+    finish: &mut Finish,
+) -> Result<Response<Incoming>, Failure> {
+    let mut sender = open(lease, upstream, proxy.send_timeout, true, finish).await?;
+    let request = exchange.request(uri, headers, empty());
+    let answer = ask(&mut sender, request, proxy.read_timeout, &BodyFate::new()).await;
+    let response = answer.map_err(|(failure, _)| failure)?;
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let verify = proxy.websocket.verify_accept;
+        let checked =
+            handshake::check_response(&exchange.parts.headers, response.headers(), accept, verify);
+        if let Err(bad) = checked {
+            return Err(Failure::Invalid(format!("a 101, but {}", bad.as_str())));
+        }
+    }
+    Ok(response)
+}
+
+fn conclude(
+    exchange: &Exchange<'_>,
+    upstream: &RouteUpstream,
+    proxy: &Proxy,
+    mut response: Response<Incoming>,
+    lease: Lease,
+    finish: &mut Finish,
+) -> Upgraded {
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        finish.keep(lease);
+        return Upgraded::Answered(finish_head(response, proxy));
+    }
+    let on_upgrade = hyper::upgrade::on(&mut response);
+    let field = |name| {
+        let value = response
+            .headers()
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok());
+        Box::from(value.unwrap_or_default())
+    };
+    finish.record.ws = Some(Box::new(WsRecord {
+        subprotocol: field(SEC_WEBSOCKET_PROTOCOL),
+        extensions: field(SEC_WEBSOCKET_EXTENSIONS),
+        handshake_time: finish.started.elapsed(),
+    }));
+    let (mut answer, _) = finish_head(response, proxy);
+    *answer.body_mut() = empty();
+    answer
+        .headers_mut()
+        .insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    answer
+        .headers_mut()
+        .insert(UPGRADE, HeaderValue::from_static("websocket"));
+    let opening = Opening {
+        upstream: on_upgrade,
+        lease,
+        policy: Arc::clone(&proxy.websocket.policy),
+        route: Arc::clone(&upstream.key),
+        series: Arc::clone(&upstream.tunnels),
+        engine: Arc::clone(&exchange.shared.engine),
+    };
+    Upgraded::Switching(answer, Box::new(opening))
+}
+
+impl Opening {
+    /// Waits until both sockets are free and gives them to the relay. A client that went away
+    /// before its 101 leaves a request that was not answered.
+    pub(super) async fn open(self: Box<Self>, client: OnUpgrade, place: Place, finish: Finish) {
+        let Self {
+            upstream,
+            lease,
+            policy,
+            route,
+            series,
+            engine,
+        } = *self;
+        let both = async { tokio::try_join!(client, upstream) };
+        // The 101 is written at once or never: the clock of writing bounds it, this the rest.
+        let Ok(Ok((client, upstream))) = tokio::time::timeout(Duration::from_secs(60), both).await
+        else {
+            return;
+        };
+        let legs = client_leg(client).zip(upstream_leg(upstream));
+        let Some((client, upstream)) = legs else {
+            tracing::error!("a tunnel's sockets cannot be taken over");
+            return;
+        };
+        let (record, log) = finish.pass_on();
+        if let Some(log) = &log {
+            log.tunnel_opened(&record);
+        }
+        let Place { permit, active } = place;
+        let keep = Keep {
+            record,
+            log,
+            lease,
+            permit,
+            connection: active,
+        };
+        engine.adopt(NewTunnel {
+            client,
+            upstream,
+            policy,
+            route,
+            series,
+            keep: Box::new(keep),
+        });
+    }
+}
+
+fn client_leg(upgraded: hyper::upgrade::Upgraded) -> Option<Leg> {
+    let UpgradedParts { io, read_buf, .. } = upgraded.downcast::<TokioIo<Guard>>().ok()?;
+    let (conn, behind) = io.into_inner().into_parts();
+    let (fd, tls) = conn.into_parts().ok()?;
+    let mut early = read_buf.to_vec();
+    early.extend_from_slice(&behind);
+    Some(Leg { fd, tls, early })
+}
+
+fn upstream_leg(upgraded: hyper::upgrade::Upgraded) -> Option<Leg> {
+    let UpgradedParts { io, read_buf, .. } = upgraded.downcast::<TokioIo<Clocked>>().ok()?;
+    let (fd, tls) = io.into_inner().into_inner().into_parts().ok()?;
+    Some(Leg {
+        fd,
+        tls,
+        early: read_buf.to_vec(),
+    })
+}
