@@ -13,17 +13,41 @@ use super::values::PeerTable;
 const NGINX: &[(&str, &str)] = &[
     ("ssl", "write it behind the port: `listen = \"443 ssl\"`"),
     ("http2", "not supported yet: listeners speak HTTP/1.1"),
-    ("upgrade", "leave it out: WebSockets are passed on by themselves"),
-    ("proxy_http_version", "leave it out: upstreams are always spoken to in HTTP/1.1"),
+    (
+        "upgrade",
+        "leave it out: WebSockets are passed on by themselves",
+    ),
+    (
+        "proxy_http_version",
+        "leave it out: upstreams are always spoken to in HTTP/1.1",
+    ),
     ("least_conn", "write `balance = \"least_conn\"`"),
     ("round_robin", "write `balance = \"round_robin\"`"),
     ("random", "write `balance = \"random\"`"),
-    ("ip_hash", "there is no sticky hashing yet; a tunnel stays on its peer anyway"),
-    ("hash", "there is no sticky hashing yet; a tunnel stays on its peer anyway"),
-    ("sticky", "there is no sticky hashing yet; a tunnel stays on its peer anyway"),
-    ("zone", "leave it out: there is one process, its state is shared anyway"),
-    ("http", "leave the block out: its keys stand at the top of the file"),
-    ("events", "leave the block out: `worker_connections` stands at the top of the file"),
+    (
+        "ip_hash",
+        "there is no sticky hashing yet; a tunnel stays on its peer anyway",
+    ),
+    (
+        "hash",
+        "there is no sticky hashing yet; a tunnel stays on its peer anyway",
+    ),
+    (
+        "sticky",
+        "there is no sticky hashing yet; a tunnel stays on its peer anyway",
+    ),
+    (
+        "zone",
+        "leave it out: there is one process, its state is shared anyway",
+    ),
+    (
+        "http",
+        "leave the block out: its keys stand at the top of the file",
+    ),
+    (
+        "events",
+        "leave the block out: `worker_connections` stands at the top of the file",
+    ),
     ("stream", "not supported: Wayhold speaks HTTP and WebSocket"),
     ("use", "leave it out: it is epoll"),
     ("multi_accept", "leave it out: there is nothing to tune"),
@@ -31,34 +55,106 @@ const NGINX: &[(&str, &str)] = &[
     ("sendfile", "leave it out: there is nothing to tune"),
     ("tcp_nopush", "leave it out: there is nothing to tune"),
     ("tcp_nodelay", "leave it out: it is always on"),
-    ("daemon", "leave it out: it runs in the foreground; a service manager keeps it"),
+    (
+        "daemon",
+        "leave it out: it runs in the foreground; a service manager keeps it",
+    ),
     ("master_process", "leave it out: there is one process"),
-    ("worker_cpu_affinity", "leave it out: there is nothing to tune"),
+    (
+        "worker_cpu_affinity",
+        "leave it out: there is nothing to tune",
+    ),
     ("proxy_redirect", "not supported yet"),
-    ("proxy_socket_keepalive", "leave it out: keepalive is always on"),
-    ("proxy_cache", "leave it out: answers are passed through, nothing is cached"),
-    ("proxy_cache_bypass", "leave it out: answers are passed through, nothing is cached"),
-    ("proxy_no_cache", "leave it out: answers are passed through, nothing is cached"),
-    ("proxy_buffering", "leave it out: answers are always streamed"),
-    ("proxy_request_buffering", "leave it out: bodies are always streamed"),
+    (
+        "proxy_socket_keepalive",
+        "leave it out: keepalive is always on",
+    ),
+    (
+        "proxy_cache",
+        "leave it out: answers are passed through, nothing is cached",
+    ),
+    (
+        "proxy_cache_bypass",
+        "leave it out: answers are passed through, nothing is cached",
+    ),
+    (
+        "proxy_no_cache",
+        "leave it out: answers are passed through, nothing is cached",
+    ),
+    (
+        "proxy_buffering",
+        "leave it out: answers are always streamed",
+    ),
+    (
+        "proxy_request_buffering",
+        "leave it out: bodies are always streamed",
+    ),
     ("proxy_buffers", "leave it out: answers are always streamed"),
-    ("proxy_buffer_size", "leave it out: answers are always streamed"),
-    ("client_body_buffer_size", "leave it out: bodies are always streamed"),
-    ("gzip", "leave it out: answers are passed through as they are"),
-    ("types", "leave it out: answers are passed through as they are"),
-    ("default_type", "leave it out: answers are passed through as they are"),
-    ("ssl_prefer_server_ciphers", "leave it out: the cipher suites are all good ones"),
-    ("ssl_session_cache", "leave it out: sessions are resumed with tickets"),
-    ("ssl_dhparam", "leave it out: key exchange is over elliptic curves"),
-    ("ssl_ecdh_curve", "leave it out: the curves are all good ones"),
-    ("server_names_hash_bucket_size", "leave it out: there is nothing to tune"),
-    ("server_names_hash_max_size", "leave it out: there is nothing to tune"),
-    ("map_hash_bucket_size", "leave it out: there is nothing to tune"),
-    ("types_hash_max_size", "leave it out: there is nothing to tune"),
+    (
+        "proxy_buffer_size",
+        "leave it out: answers are always streamed",
+    ),
+    (
+        "client_body_buffer_size",
+        "leave it out: bodies are always streamed",
+    ),
+    (
+        "gzip",
+        "leave it out: answers are passed through as they are",
+    ),
+    (
+        "types",
+        "leave it out: answers are passed through as they are",
+    ),
+    (
+        "default_type",
+        "leave it out: answers are passed through as they are",
+    ),
+    (
+        "ssl_prefer_server_ciphers",
+        "leave it out: the cipher suites are all good ones",
+    ),
+    (
+        "ssl_session_cache",
+        "leave it out: sessions are resumed with tickets",
+    ),
+    (
+        "ssl_dhparam",
+        "leave it out: key exchange is over elliptic curves",
+    ),
+    (
+        "ssl_ecdh_curve",
+        "leave it out: the curves are all good ones",
+    ),
+    (
+        "server_names_hash_bucket_size",
+        "leave it out: there is nothing to tune",
+    ),
+    (
+        "server_names_hash_max_size",
+        "leave it out: there is nothing to tune",
+    ),
+    (
+        "map_hash_bucket_size",
+        "leave it out: there is nothing to tune",
+    ),
+    (
+        "types_hash_max_size",
+        "leave it out: there is nothing to tune",
+    ),
     ("lingering_close", "leave it out: there is nothing to tune"),
-    ("proxy_pass_header", "leave it out: no header of an answer is hidden by default"),
-    ("set", "not supported yet; a `[[map]]` can compute a variable"),
-    ("default_server", "write it behind the port: `listen = \"443 ssl default_server\"`"),
+    (
+        "proxy_pass_header",
+        "leave it out: no header of an answer is hidden by default",
+    ),
+    (
+        "set",
+        "not supported yet; a `[[map]]` can compute a variable",
+    ),
+    (
+        "default_server",
+        "write it behind the port: `listen = \"443 ssl default_server\"`",
+    ),
     (
         "proxy_protocol",
         "from clients, write it behind the port: `listen = \"443 ssl proxy_protocol\"`; towards \
@@ -68,18 +164,67 @@ const NGINX: &[(&str, &str)] = &[
 
 /// Keys that are planned but do not work yet.
 const NOT_YET: &[&str] = &[
-    "worker_rlimit_nofile", "user", "group", "log_format", "resolver", "resolver_valid",
-    "resolver_timeout", "server_tokens", "accept_rate", "max_memory", "admin", "token_file",
-    "limit_conn_zone", "limit_req_zone", "slow_start", "drain", "discover", "health_check",
-    "on_remove", "on_unhealthy", "rebalance", "sample", "ssl_ciphers", "ssl_verify_client",
-    "ssl_client_certificate", "ssl_crl", "ssl_verify_depth", "ssl_session_tickets",
-    "ssl_session_ticket_key", "ssl_session_timeout", "ssl_reject_handshake", "ssl_stapling",
-    "limit_conn", "limit_req", "error_page", "root", "index", "try_files", "alias", "expires",
-    "proxy_ssl_protocols", "proxy_ssl_ciphers", "proxy_ssl_verify_depth",
-    "proxy_ssl_crl", "proxy_ssl_session_reuse", "proxy_cookie_path", "proxy_cookie_domain",
-    "proxy_intercept_errors", "rewrite", "if", "auth_request", "auth_basic",
-    "auth_basic_user_file", "auth_jwt", "stub_status", "messages_per_second",
-    "bytes_per_second", "max_connections", "drain_spread", "internal", "satisfy",
+    "worker_rlimit_nofile",
+    "user",
+    "group",
+    "log_format",
+    "resolver",
+    "resolver_valid",
+    "resolver_timeout",
+    "server_tokens",
+    "accept_rate",
+    "max_memory",
+    "admin",
+    "token_file",
+    "limit_conn_zone",
+    "limit_req_zone",
+    "slow_start",
+    "drain",
+    "discover",
+    "health_check",
+    "on_remove",
+    "on_unhealthy",
+    "rebalance",
+    "sample",
+    "ssl_ciphers",
+    "ssl_verify_client",
+    "ssl_client_certificate",
+    "ssl_crl",
+    "ssl_verify_depth",
+    "ssl_session_tickets",
+    "ssl_session_ticket_key",
+    "ssl_session_timeout",
+    "ssl_reject_handshake",
+    "ssl_stapling",
+    "limit_conn",
+    "limit_req",
+    "error_page",
+    "root",
+    "index",
+    "try_files",
+    "alias",
+    "expires",
+    "proxy_ssl_protocols",
+    "proxy_ssl_ciphers",
+    "proxy_ssl_verify_depth",
+    "proxy_ssl_crl",
+    "proxy_ssl_session_reuse",
+    "proxy_cookie_path",
+    "proxy_cookie_domain",
+    "proxy_intercept_errors",
+    "rewrite",
+    "if",
+    "auth_request",
+    "auth_basic",
+    "auth_basic_user_file",
+    "auth_jwt",
+    "stub_status",
+    "messages_per_second",
+    "bytes_per_second",
+    "max_connections",
+    "drain_spread",
+    "internal",
+    "satisfy",
 ];
 
 /// A section that keys may be meant for.
@@ -153,7 +298,10 @@ pub(super) fn unknown_key(section: &str, known: &[&str], key: &Key) -> Diagnosti
         return unknown("not supported yet".to_owned());
     }
     // one letter more or less is a slip, even where another section has just this key
-    if let Some(near) = known.iter().find(|k| strsim::damerau_levenshtein(k, name) == 1) {
+    if let Some(near) = known
+        .iter()
+        .find(|k| strsim::damerau_levenshtein(k, name) == 1)
+    {
         return unknown(format!("did you mean `{near}`?"));
     }
     let has_it = |home: &&Home| (home.rows)().iter().any(|row| row.key == name);
@@ -185,7 +333,11 @@ fn way_home(section: &str, key: &str, home: &Home) -> String {
     let here = here.and_then(|h| h.depth.map(|depth| (depth, h.shown)));
     match (here, home.depth) {
         (Some((depth, shown)), Some(target)) if target < depth => {
-            let first = if depth == 2 { "the first" } else { "the header" };
+            let first = if depth == 2 {
+                "the first"
+            } else {
+                "the header"
+            };
             format!("move it above {first} {shown}")
         }
         _ => format!("move it below a header {}", home.shown),
@@ -210,7 +362,9 @@ pub(super) fn key_among_headers(table: &str, key: &Key) -> Option<Diagnostic> {
         return None;
     }
     let inner_first = [2, 0, 1, 3].map(|at: usize| &HOMES[at]);
-    let home = inner_first.into_iter().find(|h| (h.rows)().iter().any(|row| row.key == name))?;
+    let home = inner_first
+        .into_iter()
+        .find(|h| (h.rows)().iter().any(|row| row.key == name))?;
     let message = format!("{} belongs to {}", quote(name), home.shown);
     Some(
         Diagnostic::error(&key.place, message)
@@ -225,7 +379,12 @@ pub(super) fn closest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) 
     let allowed = (word.chars().count() / 3).clamp(1, 3);
     known
         .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(&word, &candidate.to_ascii_lowercase()), candidate))
+        .map(|candidate| {
+            (
+                strsim::damerau_levenshtein(&word, &candidate.to_ascii_lowercase()),
+                candidate,
+            )
+        })
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)

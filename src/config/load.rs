@@ -92,7 +92,8 @@ impl<'a> Loader<'a> {
             Ok(Ok(text)) => (text, None),
             Ok(Err(error)) => {
                 let offset = error.utf8_error().valid_up_to();
-                let problem = format!("is not UTF-8 text: the byte at offset {offset} is no part of any");
+                let problem =
+                    format!("is not UTF-8 text: the byte at offset {offset} is no part of any");
                 (String::new(), Some(problem))
             }
             Err(error) => (String::new(), Some(format!("cannot be read: {error}"))),
@@ -109,9 +110,10 @@ impl<'a> Loader<'a> {
             let own = Place::start_of(&source);
             let place = include.unwrap_or(&own);
             let message = format!("{} {problem}", quote(&source.name));
-            self.out.push(Diagnostic::error(place, message).help(
-                "a configuration is a TOML file that this user may read",
-            ));
+            self.out.push(
+                Diagnostic::error(place, message)
+                    .help("a configuration is a TOML file that this user may read"),
+            );
         }
         source
     }
@@ -148,7 +150,8 @@ impl<'a> Loader<'a> {
         if found.is_empty() && !is_pattern(pattern) {
             self.incomplete = true;
             let message = format!("included file {} does not exist", quote(pattern));
-            self.out.push(Diagnostic::error(place, message).help(format!(
+            self.out
+                .push(Diagnostic::error(place, message).help(format!(
                 "it was looked for at {}; a pattern such as `\"conf.d/*.toml\"` may find nothing",
                 absolute.display()
             )));
@@ -161,7 +164,8 @@ impl<'a> Loader<'a> {
                 self.parse(&source, into);
             } else if !is_pattern(pattern) {
                 let message = format!("{} is included twice", quote(pattern));
-                self.out.push(Diagnostic::error(place, message).help("include it once"));
+                self.out
+                    .push(Diagnostic::error(place, message).help("include it once"));
             }
         }
     }
@@ -194,8 +198,10 @@ fn is_pattern(text: &str) -> bool {
 
 /// The folder below which a pattern looks: all before its first wildcard.
 fn fixed_dir(pattern: &Path) -> Option<PathBuf> {
-    let fixed: PathBuf =
-        pattern.components().take_while(|part| !is_pattern(&part.as_os_str().to_string_lossy())).collect();
+    let fixed: PathBuf = pattern
+        .components()
+        .take_while(|part| !is_pattern(&part.as_os_str().to_string_lossy()))
+        .collect();
     if fixed == pattern {
         return pattern.parent().map(Path::to_owned);
     }
@@ -206,7 +212,10 @@ fn fixed_dir(pattern: &Path) -> Option<PathBuf> {
 fn shown_path(path: &Path, include: &Place) -> PathBuf {
     let source = include.source();
     match path.strip_prefix(&source.dir) {
-        Ok(below) => Path::new(&source.name).parent().unwrap_or(Path::new("")).join(below),
+        Ok(below) => Path::new(&source.name)
+            .parent()
+            .unwrap_or(Path::new(""))
+            .join(below),
         Err(_) => path.to_owned(),
     }
 }

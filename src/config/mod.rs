@@ -59,7 +59,12 @@ pub fn load_str(text: &str, name: &str, dir: &Path) -> Result<Loaded, Diagnostic
     load_str_on(text, name, dir, &machine)
 }
 
-fn load_str_on(text: &str, name: &str, dir: &Path, world: &dyn World) -> Result<Loaded, Diagnostics> {
+fn load_str_on(
+    text: &str,
+    name: &str,
+    dir: &Path,
+    world: &dyn World,
+) -> Result<Loaded, Diagnostics> {
     let mut out = Diagnostics::default();
     let files = load::from_text(text, name, dir, world, &mut out);
     check(files, world, out)

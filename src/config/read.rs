@@ -51,12 +51,14 @@ impl Reader<'_> {
         let cause = fault.cause.unwrap_or_else(|| quote(shown));
         let colon = if cause.is_empty() { "" } else { ": " };
         let message = format!("{} {}{colon}{cause}", quote(&self.key), fault.message);
-        self.out.push(Diagnostic::error(&place, message).maybe_help(fault.help));
+        self.out
+            .push(Diagnostic::error(&place, message).maybe_help(fault.help));
     }
 
     /// Reports a value of another type.
     pub(super) fn wrong_type(&mut self, node: &Node, needs: &str) {
-        let fault = Fault::new(format!("needs {needs}")).cause(format!("found {}", node.kind.name()));
+        let fault =
+            Fault::new(format!("needs {needs}")).cause(format!("found {}", node.kind.name()));
         self.fault(node, fault);
     }
 
@@ -123,7 +125,9 @@ impl Fault {
     /// `word` has to be a slice of `text`; anything else points at the whole value.
     pub(super) fn word(mut self, text: &str, word: &str) -> Self {
         let offset = (word.as_ptr() as usize).checked_sub(text.as_ptr() as usize);
-        self.part = offset.filter(|at| at + word.len() <= text.len()).map(|at| at..at + word.len());
+        self.part = offset
+            .filter(|at| at + word.len() <= text.len())
+            .map(|at| at..at + word.len());
         self
     }
 }
@@ -155,12 +159,13 @@ impl<T: FromText> Read for T {
     }
 
     fn read(node: &Node, cx: &mut Reader<'_>) -> Option<Self> {
-        let result = match &node.kind {
-            Kind::Text { value, .. } => T::from_text(value),
-            Kind::Integer(_) => T::from_number(node.place.text()),
-            other => Err(Fault::new(format!("needs {}", T::NEEDS))
-                .cause(format!("found {}", other.name()))),
-        };
+        let result =
+            match &node.kind {
+                Kind::Text { value, .. } => T::from_text(value),
+                Kind::Integer(_) => T::from_number(node.place.text()),
+                other => Err(Fault::new(format!("needs {}", T::NEEDS))
+                    .cause(format!("found {}", other.name()))),
+            };
         cx.check(node, result)
     }
 
@@ -192,10 +197,9 @@ impl<T: Read> Field<T> {
     /// The value in force when an outer section has `outer`.
     pub(super) fn or(&self, outer: &Self) -> Self {
         match (self, outer) {
-            (Self::Given(inner), Self::Given(outer)) => Self::Given(At::new(
-                inner.value.inherit(&outer.value),
-                &inner.place,
-            )),
+            (Self::Given(inner), Self::Given(outer)) => {
+                Self::Given(At::new(inner.value.inherit(&outer.value), &inner.place))
+            }
             (Self::Given(inner), _) => Self::Given(inner.clone()),
             (Self::Absent, outer) => outer.clone(),
             // the fault is reported; the outer value lets the checks go on
@@ -221,7 +225,8 @@ impl<T> Field<T> {
 
     /// The value of a key that has a default in the schema.
     pub(super) fn with_default(&self) -> &At<T> {
-        self.get().expect("keys with a default are merged with the schema's defaults")
+        self.get()
+            .expect("keys with a default are merged with the schema's defaults")
     }
 }
 

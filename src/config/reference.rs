@@ -67,7 +67,9 @@ fn chapter<S: Section>(page: &mut String) {
         title => capitalised(title),
     };
     let _ = write!(page, "\n## {title}\n\n{}\n\n", S::doc());
-    page.push_str("| key | type | default | nginx | meaning | reload |\n|---|---|---|---|---|---|\n");
+    page.push_str(
+        "| key | type | default | nginx | meaning | reload |\n|---|---|---|---|---|---|\n",
+    );
     for row in S::own_rows() {
         page.push_str(&line(&row));
     }
@@ -76,17 +78,26 @@ fn chapter<S: Section>(page: &mut String) {
 fn line(row: &Row) -> String {
     let default = match row.default {
         DefaultValue::Required => "required".to_owned(),
-        DefaultValue::Toml(text) => format!("`{}`", text.split_whitespace().collect::<Vec<_>>().join(" ")),
+        DefaultValue::Toml(text) => format!(
+            "`{}`",
+            text.split_whitespace().collect::<Vec<_>>().join(" ")
+        ),
         DefaultValue::Unset(text) => text.to_owned(),
     };
     let cells = [&row.ty, &default, row.nginx, &row.doc].map(|cell: &str| cell.replace('|', "\\|"));
     let [ty, default, nginx, doc] = cells;
-    format!("| `{}` | {ty} | {default} | {nginx} | {doc} | {} |\n", row.key, row.reload)
+    format!(
+        "| `{}` | {ty} | {default} | {nginx} | {doc} | {} |\n",
+        row.key, row.reload
+    )
 }
 
 fn capitalised(text: &str) -> String {
     let mut chars = text.chars();
-    chars.next().map(|c| c.to_uppercase().chain(chars).collect()).unwrap_or_default()
+    chars
+        .next()
+        .map(|c| c.to_uppercase().chain(chars).collect())
+        .unwrap_or_default()
 }
 
 /// The configuration's JSON Schema, draft 2020-12.

@@ -14,9 +14,9 @@ use http::HeaderName;
 use super::model::{Balance, LocationPath, LogLevel, RealIpHeader, ServerName};
 use super::section::section;
 use super::values::{
-    AccessLogValue, Address, Cidr, ErrorLog, Headers, Int, List, Listen, MapValues, Named, NextWord,
-    OriginValue, PeerValue, Percent, ReturnValue, Size, SizeOrOff, Tables, Text, Time, TimeOrOff,
-    Timeout, TlsVersion, Token, Workers, Written,
+    AccessLogValue, Address, Cidr, ErrorLog, Headers, Int, List, Listen, MapValues, Named,
+    NextWord, OriginValue, PeerValue, Percent, ReturnValue, Size, SizeOrOff, Tables, Text, Time,
+    TimeOrOff, Timeout, TlsVersion, Token, Workers, Written,
 };
 
 section! {

@@ -11,7 +11,7 @@ use super::diagnostic::Diagnostics;
 use super::hints;
 use super::read::Reader;
 use super::source::Source;
-use super::tree::{Kind, Key, Node, Table};
+use super::tree::{Key, Kind, Node, Table};
 
 /// What the reference page and the schema say about a key.
 pub(super) struct Row {
@@ -143,7 +143,9 @@ pub(super) fn schema_of<S: Section>() -> Value {
 fn toml_to_json(text: &str) -> Value {
     let parsed: Option<toml::Table> = toml::from_str(&format!("v = {text}")).ok();
     let value = parsed.and_then(|mut table| table.remove("v"));
-    value.and_then(|value| serde_json::to_value(value).ok()).unwrap_or_default()
+    value
+        .and_then(|value| serde_json::to_value(value).ok())
+        .unwrap_or_default()
 }
 
 /// Doc comments as one text: lines joined, paragraphs kept.

@@ -41,7 +41,9 @@ fn node(target: &mut Node, world: &dyn World, files: &mut Vec<PathBuf>, out: &mu
                 Err(Reported) => target.kind = Kind::Broken,
             }
         }
-        Kind::Array(list) => list.iter_mut().for_each(|item| node(item, world, files, out)),
+        Kind::Array(list) => list
+            .iter_mut()
+            .for_each(|item| node(item, world, files, out)),
         Kind::Table(inner) => table(inner, world, files, out),
         Kind::Integer(_) | Kind::Float | Kind::Boolean(_) | Kind::Datetime | Kind::Broken => {}
     }
@@ -67,7 +69,12 @@ impl Site<'_> {
         while let Some(start) = next_start(text, done) {
             result.push_str(&text[done..start]);
             let Some(length) = text[start..].find('}') else {
-                return Err(self.report(text, start..text.len(), "has no closing `}`", "add a `}`"));
+                return Err(self.report(
+                    text,
+                    start..text.len(),
+                    "has no closing `}`",
+                    "add a `}`",
+                ));
             };
             let end = start + length + 1;
             let inner = &text[start + 2..end - 1];
@@ -91,7 +98,10 @@ impl Site<'_> {
             Some((name, default)) => (name, Some(default)),
             None => (inner, None),
         };
-        let found = self.world.env(name).filter(|value| default.is_none() || !value.is_empty());
+        let found = self
+            .world
+            .env(name)
+            .filter(|value| default.is_none() || !value.is_empty());
         found.or_else(|| default.map(str::to_owned)).ok_or_else(|| {
             let what = format!("is not set: {}", quote(name));
             let help = format!("set it, or give it a default: `${{env:{name}:-…}}`");
@@ -101,12 +111,16 @@ impl Site<'_> {
 
     fn file(&mut self, text: &str, range: Range<usize>, path: &str) -> Result<String, Reported> {
         let path = self.place.resolve(Path::new(path));
-        let read = self.world.read(&path).and_then(|bytes| {
-            String::from_utf8(bytes).map_err(|_| "is not UTF-8 text".to_owned())
-        });
+        let read = self
+            .world
+            .read(&path)
+            .and_then(|bytes| String::from_utf8(bytes).map_err(|_| "is not UTF-8 text".to_owned()));
         self.files.push(path.clone());
         let mut content = read.map_err(|error| {
-            let what = format!("cannot be read: {}: {error}", quote(&path.to_string_lossy()));
+            let what = format!(
+                "cannot be read: {}: {error}",
+                quote(&path.to_string_lossy())
+            );
             self.report(text, range, &what, "check the path and its permissions")
         })?;
         if content.ends_with('\n') {
@@ -122,7 +136,8 @@ impl Site<'_> {
             "environment variable"
         };
         let place = self.place.part(text, range);
-        self.out.push(Diagnostic::error(&place, format!("{kind} {what}")).help(help));
+        self.out
+            .push(Diagnostic::error(&place, format!("{kind} {what}")).help(help));
         Reported
     }
 }

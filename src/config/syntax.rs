@@ -16,8 +16,11 @@ pub(super) fn report(errors: &[(String, Place)], out: &mut Diagnostics) {
         if let Some(help) = nginx_line(place.whole_line()) {
             // the rest of the file is nginx's too: one answer shows how it goes
             out.push(
-                Diagnostic::error(place, "this is nginx's syntax: Wayhold is configured in TOML")
-                    .help(help),
+                Diagnostic::error(
+                    place,
+                    "this is nginx's syntax: Wayhold is configured in TOML",
+                )
+                .help(help),
             );
             return;
         }
@@ -49,7 +52,9 @@ fn explain(message: &str, place: &Place) -> Diagnostic {
 fn tidy(message: &str) -> String {
     let first = message.lines().next().unwrap_or_default();
     let mut chars = first.chars();
-    let lower = chars.next().map(|c| c.to_lowercase().chain(chars).collect::<String>());
+    let lower = chars
+        .next()
+        .map(|c| c.to_lowercase().chain(chars).collect::<String>());
     format!("not valid TOML: {}", lower.unwrap_or_default())
 }
 
@@ -80,7 +85,9 @@ fn nginx_block(block: &str) -> Option<String> {
         "location" => format!(
             "write the header `[[server.location]]`, and below it `path = \"{rest}\"`, without braces"
         ),
-        "upstream" => format!("write the header `[upstream.{rest}]`, and below it `servers = [\"…\"]`"),
+        "upstream" => {
+            format!("write the header `[upstream.{rest}]`, and below it `servers = [\"…\"]`")
+        }
         "http" | "events" => {
             format!("leave the `{name}` block out: its keys stand at the top of the file")
         }

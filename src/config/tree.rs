@@ -95,7 +95,10 @@ impl Table {
 
     /// The value of `key`.
     pub(super) fn get(&self, key: &str) -> Option<&Node> {
-        self.entries.iter().find(|(k, _)| k.name == key).map(|(_, node)| node)
+        self.entries
+            .iter()
+            .find(|(k, _)| k.name == key)
+            .map(|(_, node)| node)
     }
 
     /// Takes in the top level of another file: arrays append, upstreams join, and nothing may be
@@ -157,9 +160,11 @@ impl Node {
             DeValue::Float(_) => Kind::Float,
             DeValue::Boolean(value) => Kind::Boolean(value),
             DeValue::Datetime(_) => Kind::Datetime,
-            DeValue::Array(list) => {
-                Kind::Array(list.into_iter().map(|item| Self::from_toml(item, source)).collect())
-            }
+            DeValue::Array(list) => Kind::Array(
+                list.into_iter()
+                    .map(|item| Self::from_toml(item, source))
+                    .collect(),
+            ),
             DeValue::Table(table) => Kind::Table(Table::from_toml(table, source)),
         };
         Self { kind, place }

@@ -13,7 +13,7 @@ use crate::access_log::Log;
 use crate::config::model::{Action, Config, ListenAddr, Location, Policy, Proxy, Server};
 use crate::config::names::NameTable;
 use crate::metrics::{ServerSeries, TunnelSeries};
-use crate::net::tls::{Acceptor, CertificateFacts, Connector, TlsError};
+use crate::net::tls::{Acceptor, CertificateFacts, Connector, TlsError, load_pair};
 use crate::relay::RouteKey;
 use crate::upstream::{ConnectOptions, Upstream};
 
@@ -58,6 +58,26 @@ impl std::fmt::Display for BuildError {
 }
 
 impl std::error::Error for BuildError {}
+
+/// Loads every certificate and key of a configuration, as [`Generation::build`] would; gives back
+/// the facts of each certificate with its server's index.
+pub fn check(config: &Config) -> Result<Vec<(usize, CertificateFacts)>, BuildError> {
+    let mut certificates = Vec::new();
+    for (index, server) in config.servers.iter().enumerate() {
+        for pair in &server.certificates {
+            let (_, facts) = load_pair(pair).map_err(BuildError::Tls)?;
+            certificates.push((index, facts));
+        }
+        for location in &server.locations {
+            if let Action::Proxy(proxy) = &location.action
+                && let Some(tls) = &proxy.tls
+            {
+                Connector::new(tls).map_err(BuildError::Tls)?;
+            }
+        }
+    }
+    Ok(certificates)
+}
 
 /// A server, running.
 #[derive(Debug)]

@@ -23,7 +23,7 @@ mod vars;
 use std::sync::Arc;
 
 pub use conn::{Accepted, plain_on_tls_port, serve};
-pub use generation::{BuildError, Generation};
+pub use generation::{BuildError, Generation, check};
 pub use pool::Pool;
 
 use crate::access_log::Writer;

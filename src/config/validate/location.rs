@@ -2,9 +2,7 @@
 
 use super::{Context, headers, proxy};
 use crate::config::diagnostic::{Diagnostic, quote};
-use crate::config::model::{
-    AccessLog, AccessRule, Action, Location, LocationPath, RealIp, Who,
-};
+use crate::config::model::{AccessLog, AccessRule, Action, Location, LocationPath, RealIp, Who};
 use crate::config::read::Field;
 use crate::config::schema::{LocationKeys, LocationSection};
 use crate::config::section::Section as _;
@@ -32,13 +30,18 @@ pub(super) fn location(
     }
     if let (Some(pass), Some(answer)) = (proxy_pass.get(), r#return.get()) {
         cx.out.push(
-            Diagnostic::error(&answer.place, "a location has `return` or `proxy_pass`, not both")
-                .see(&pass.place, "`proxy_pass` is here")
-                .help("take one of them out"),
+            Diagnostic::error(
+                &answer.place,
+                "a location has `return` or `proxy_pass`, not both",
+            )
+            .see(&pass.place, "`proxy_pass` is here")
+            .help("take one of them out"),
         );
     }
     if proxy_pass.is_absent() && r#return.is_absent() {
-        let shown = path.get().map_or_else(String::new, |path| format!(": {}", quote(&path.text)));
+        let shown = path
+            .get()
+            .map_or_else(String::new, |path| format!(": {}", quote(&path.text)));
         cx.error(
             &section.place,
             format!("location has neither `proxy_pass` nor `return`{shown}"),
@@ -65,7 +68,9 @@ fn build(
     answer: Option<&At<ReturnValue>>,
     levels: &Levels<'_>,
 ) -> Location {
-    let explicit = levels.iter().fold(LocationKeys::default(), |inner, outer| inner.or(outer));
+    let explicit = levels
+        .iter()
+        .fold(LocationKeys::default(), |inner, outer| inner.or(outer));
     let merged = explicit.or(&cx.defaults.location);
     let action = match (pass, answer) {
         (Some(pass), _) => {
@@ -100,7 +105,11 @@ fn build(
 fn returning(cx: &mut Context<'_>, answer: &At<ReturnValue>) -> Action {
     Action::Return {
         status: answer.status,
-        text: answer.text.as_ref().map(|text| cx.template(text)).unwrap_or_default(),
+        text: answer
+            .text
+            .as_ref()
+            .map(|text| cx.template(text))
+            .unwrap_or_default(),
         redirect: answer.redirect,
     }
 }
@@ -118,7 +127,12 @@ fn access_log(value: &At<AccessLogValue>) -> Option<AccessLog> {
 
 fn real_ip(keys: &LocationKeys) -> RealIp {
     RealIp {
-        from: keys.set_real_ip_from.with_default().iter().map(|cidr| cidr.0.clone()).collect(),
+        from: keys
+            .set_real_ip_from
+            .with_default()
+            .iter()
+            .map(|cidr| cidr.0.clone())
+            .collect(),
         header: keys.real_ip_header.with_default().value.clone(),
         recursive: keys.real_ip_recursive.with_default().value,
     }
@@ -138,7 +152,11 @@ fn access(cx: &mut Context<'_>, levels: &Levels<'_>) -> Vec<AccessRule> {
     {
         let message = "rule is never reached: the one before is for `all`";
         let help = "the first rule that fits decides: write the one for `all` last";
-        cx.out.push(Diagnostic::warning(unreached, message).see(&rules[at].1, "this one").help(help));
+        cx.out.push(
+            Diagnostic::warning(unreached, message)
+                .see(&rules[at].1, "this one")
+                .help(help),
+        );
     }
     rules.into_iter().map(|(rule, _)| rule).collect()
 }

@@ -60,7 +60,8 @@ impl Context<'_> {
     }
 
     fn warn(&mut self, place: &Place, message: impl Into<String>, help: &str) {
-        self.out.push(Diagnostic::warning(place, message).help(help));
+        self.out
+            .push(Diagnostic::warning(place, message).help(help));
     }
 
     /// Parses a value with variables.
@@ -72,7 +73,10 @@ impl Context<'_> {
     fn file(&mut self, path: &At<PathBuf>, what: &str) -> PathBuf {
         let absolute = path.place.resolve(path);
         if let Err(error) = self.world.check_file(&absolute) {
-            let message = format!("{what} {} cannot be read: {error}", quote(&path.to_string_lossy()));
+            let message = format!(
+                "{what} {} cannot be read: {error}",
+                quote(&path.to_string_lossy())
+            );
             let help = format!("the path it was looked for at is {}", absolute.display());
             self.error(&path.place, message, &help);
         }
@@ -89,7 +93,11 @@ impl Context<'_> {
                 Ok(found) => found.into_iter().map(ListenAddr::Tcp).collect(),
                 Err(error) => {
                     let message = format!("host not found: {}: {error}", quote(host));
-                    self.error(place, message, "write an address of this machine, or a port alone");
+                    self.error(
+                        place,
+                        message,
+                        "write an address of this machine, or a port alone",
+                    );
                     Vec::new()
                 }
             },
@@ -128,7 +136,10 @@ pub(super) fn validate(
 fn whole(cx: &mut Context<'_>, top: &TopSection, start: &Place) -> Config {
     let mut listeners = Listeners::default();
     let servers = servers(cx, top, start, &mut listeners);
-    let metrics = top.metrics.get().and_then(|section| metrics(cx, section, &mut listeners));
+    let metrics = top
+        .metrics
+        .get()
+        .and_then(|section| metrics(cx, section, &mut listeners));
     let TopSection {
         server_keys: _,
         keys: _,
@@ -158,7 +169,10 @@ fn whole(cx: &mut Context<'_>, top: &TopSection, start: &Place) -> Config {
         worker_shutdown_timeout: worker_shutdown_timeout.copied().and_then(|time| time.0),
         shutdown_timeout: shutdown_timeout.with_default().0,
         pid: pid.get().map(|path| path.place.resolve(path)),
-        error_log: error_log.0.as_ref().map(|path| error_log.place.resolve(path)),
+        error_log: error_log
+            .0
+            .as_ref()
+            .map(|path| error_log.place.resolve(path)),
         error_log_level: error_log_level.with_default().value,
         auto_reload: auto_reload.with_default().then_some(delay),
         metrics,
@@ -176,7 +190,11 @@ fn servers(
     start: &Place,
     listeners: &mut Listeners,
 ) -> Vec<Arc<super::model::Server>> {
-    let sections = top.server.get().map(|tables| tables.0.as_slice()).unwrap_or_default();
+    let sections = top
+        .server
+        .get()
+        .map(|tables| tables.0.as_slice())
+        .unwrap_or_default();
     if top.server.is_absent() || (sections.is_empty() && !cx.out.has_errors()) {
         cx.error(
             start,
@@ -220,7 +238,11 @@ fn metrics(
     listeners: &mut Listeners,
 ) -> Option<MetricsEndpoint> {
     if section.listen.is_absent() {
-        cx.error(&section.place, "`[metrics]` has no `listen`", "write `listen = \"127.0.0.1:9145\"`");
+        cx.error(
+            &section.place,
+            "`[metrics]` has no `listen`",
+            "write `listen = \"127.0.0.1:9145\"`",
+        );
     }
     let MetricsSection {
         listen,
@@ -230,7 +252,11 @@ fn metrics(
     let path = path.with_default();
     if !path.starts_with('/') || matches!(path.as_str(), "/healthz" | "/readyz") {
         let message = format!("`path` cannot be the page of metrics: {}", quote(path));
-        cx.error(&path.place, message, "write such as `\"/metrics\"`; `/healthz` and `/readyz` are taken");
+        cx.error(
+            &path.place,
+            message,
+            "write such as `\"/metrics\"`; `/healthz` and `/readyz` are taken",
+        );
     }
     let listen = listen.get()?;
     let addr = cx.listen_addrs(listen, &listen.place).into_iter().next()?;
@@ -243,7 +269,10 @@ fn metrics(
 }
 
 fn networks(list: &List<Cidr>) -> Vec<IpNet> {
-    let everybody = [IpNet::from(Ipv4Net::default()), IpNet::from(Ipv6Net::default())];
+    let everybody = [
+        IpNet::from(Ipv4Net::default()),
+        IpNet::from(Ipv6Net::default()),
+    ];
     let mut networks = Vec::new();
     for cidr in list.iter() {
         match &cidr.0 {
@@ -254,4 +283,3 @@ fn networks(list: &List<Cidr>) -> Vec<IpNet> {
     }
     networks
 }
-

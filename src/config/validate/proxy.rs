@@ -29,20 +29,34 @@ pub(super) fn proxy(
     let parsed = match parse(pass) {
         Ok(parsed) => parsed,
         Err((message, help)) => {
-            cx.error(&pass.place, format!("`proxy_pass` {message}: {}", quote(pass)), &help);
+            cx.error(
+                &pass.place,
+                format!("`proxy_pass` {message}: {}", quote(pass)),
+                &help,
+            );
             return None;
         }
     };
     if let (Some(uri), Some(LocationPath::Regex(_))) = (parsed.uri, path) {
-        let message =
-            format!("`proxy_pass` cannot have a path in a location by regular expression: {}", quote(uri));
+        let message = format!(
+            "`proxy_pass` cannot have a path in a location by regular expression: {}",
+            quote(uri)
+        );
         let without = &pass.value[..pass.value.len() - uri.len()];
-        let help = format!("write `proxy_pass = \"{without}\"`: what matched has no fixed part to replace");
+        let help = format!(
+            "write `proxy_pass = \"{without}\"`: what matched has no fixed part to replace"
+        );
         cx.error(&pass.place, message, &help);
     }
     let target = target(cx, pass, &parsed)?;
     let tls = parsed.https.then(|| {
-        Arc::new(tls::to_upstream(cx, merged, &target.name, &pass.place, target.is_group))
+        Arc::new(tls::to_upstream(
+            cx,
+            merged,
+            &target.name,
+            &pass.place,
+            target.is_group,
+        ))
     });
     let next = merged.proxy_next_upstream.with_default();
     let mut next_upstream = next_upstream(cx, next);
@@ -57,16 +71,29 @@ pub(super) fn proxy(
         read_timeout: merged.proxy_read_timeout.with_default().0,
         send_timeout: merged.proxy_send_timeout.with_default().0,
         set_headers: headers::to_upstream(cx, merged.proxy_set_header.with_default()),
-        hide_headers: merged.proxy_hide_header.with_default().iter().map(|h| h.value.clone()).collect(),
+        hide_headers: merged
+            .proxy_hide_header
+            .with_default()
+            .iter()
+            .map(|h| h.value.clone())
+            .collect(),
         next_upstream,
-        bind: merged.proxy_bind.with_default().iter().map(|ip| ip.value).collect(),
+        bind: merged
+            .proxy_bind
+            .with_default()
+            .iter()
+            .map(|ip| ip.value)
+            .collect(),
         websocket: websocket::websocket(cx, explicit, merged),
     })
 }
 
 fn parse(text: &str) -> Result<Pass<'_>, (&'static str, String)> {
     if text.contains('$') {
-        return Err(("cannot hold variables yet", "write an address, or an upstream for each".into()));
+        return Err((
+            "cannot hold variables yet",
+            "write an address, or an upstream for each".into(),
+        ));
     }
     let Some((scheme, rest)) = text.split_once("://") else {
         return Err(("needs a URL", format!("write `\"http://{text}\"`")));
@@ -76,10 +103,17 @@ fn parse(text: &str) -> Result<Pass<'_>, (&'static str, String)> {
         "https" => true,
         "ws" | "wss" => {
             let http = if scheme == "ws" { "http" } else { "https" };
-            let help = format!("write `\"{http}://{rest}\"`: WebSockets begin as HTTP and pass by themselves");
+            let help = format!(
+                "write `\"{http}://{rest}\"`: WebSockets begin as HTTP and pass by themselves"
+            );
             return Err(("has no such scheme", help));
         }
-        _ => return Err(("has no such scheme", "write `http://` or `https://`".to_owned())),
+        _ => {
+            return Err((
+                "has no such scheme",
+                "write `http://` or `https://`".to_owned(),
+            ));
+        }
     };
     let (authority, uri) = match rest.strip_prefix("unix:") {
         // `http://unix:/path` or `http://unix:/path:/uri`
@@ -93,7 +127,10 @@ fn parse(text: &str) -> Result<Pass<'_>, (&'static str, String)> {
         },
     };
     if authority.is_empty() || authority == "unix:" {
-        return Err(("has no host", "write such as `\"http://127.0.0.1:8888\"`".to_owned()));
+        return Err((
+            "has no host",
+            "write such as `\"http://127.0.0.1:8888\"`".to_owned(),
+        ));
     }
     if authority.contains('@') && !authority.starts_with("unix:") {
         let help = "write them as a header: `proxy_set_header = { Authorization = \"Basic …\" }`";
@@ -101,7 +138,10 @@ fn parse(text: &str) -> Result<Pass<'_>, (&'static str, String)> {
     }
     if let Some(uri) = uri {
         if !uri.starts_with('/') {
-            return Err(("needs a path that begins with `/`", "write a `/` behind the host".to_owned()));
+            return Err((
+                "needs a path that begins with `/`",
+                "write a `/` behind the host".to_owned(),
+            ));
         }
         if !uri.bytes().all(|b| b.is_ascii_graphic()) || uri.contains('#') {
             let help = "write other characters as `%` and two hexadecimal digits";
@@ -137,9 +177,19 @@ fn target(cx: &mut Context<'_>, pass: &At<String>, parsed: &Pass<'_>) -> Option<
             is_group: true,
         });
     }
-    if let Some((group, _)) = authority.rsplit_once(':').filter(|(g, _)| cx.upstreams.is_named(g)) {
-        let message = format!("`proxy_pass` cannot give the upstream {} a port", quote(group));
-        cx.error(&pass.place, message, "the ports stand in its `servers`: leave this one out");
+    if let Some((group, _)) = authority
+        .rsplit_once(':')
+        .filter(|(g, _)| cx.upstreams.is_named(g))
+    {
+        let message = format!(
+            "`proxy_pass` cannot give the upstream {} a port",
+            quote(group)
+        );
+        cx.error(
+            &pass.place,
+            message,
+            "the ports stand in its `servers`: leave this one out",
+        );
         return None;
     }
     let default_port = if parsed.https { 443 } else { 80 };
@@ -155,10 +205,14 @@ fn target(cx: &mut Context<'_>, pass: &At<String>, parsed: &Pass<'_>) -> Option<
         _ => format!("{host}:{port}"),
     };
     let (host, name) = match &address {
-        Address::Ip(addr) if addr.is_ipv6() => {
-            (with_port(format!("[{}]", addr.ip()), addr.port()), addr.ip().to_string())
-        }
-        Address::Ip(addr) => (with_port(addr.ip().to_string(), addr.port()), addr.ip().to_string()),
+        Address::Ip(addr) if addr.is_ipv6() => (
+            with_port(format!("[{}]", addr.ip()), addr.port()),
+            addr.ip().to_string(),
+        ),
+        Address::Ip(addr) => (
+            with_port(addr.ip().to_string(), addr.port()),
+            addr.ip().to_string(),
+        ),
         Address::Host(host, port) => (with_port(host.clone(), *port), host.clone()),
         Address::Unix(_) => ("localhost".to_owned(), "localhost".to_owned()),
     };
@@ -173,14 +227,19 @@ fn target(cx: &mut Context<'_>, pass: &At<String>, parsed: &Pass<'_>) -> Option<
 fn report_address(cx: &mut Context<'_>, pass: &At<String>, fault: Fault) {
     let (message, help) = fault.into_words();
     let message = format!("`proxy_pass` {message}: {}", quote(pass));
-    cx.out.push(Diagnostic::error(&pass.place, message).maybe_help(help));
+    cx.out
+        .push(Diagnostic::error(&pass.place, message).maybe_help(help));
 }
 
 fn next_upstream(cx: &mut Context<'_>, words: &At<List<NextWord>>) -> NextUpstream {
     let has = |word| words.iter().any(|w| w.value == word);
     if has(NextWord::Off) && words.0.len() > 1 {
         let message = "`proxy_next_upstream` has `\"off\"` beside other words";
-        cx.error(&words.place, message, "write `\"off\"` alone, or leave it out");
+        cx.error(
+            &words.place,
+            message,
+            "write `\"off\"` alone, or leave it out",
+        );
     }
     NextUpstream {
         error: has(NextWord::Error),

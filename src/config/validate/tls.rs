@@ -49,7 +49,11 @@ fn pairs(
 ) -> Vec<CertificatePair> {
     let (have, need) = (keys.0.len(), certificates.0.len());
     if need == 0 {
-        cx.error(&certificates.place, "`ssl_certificate` is empty", "name a PEM file");
+        cx.error(
+            &certificates.place,
+            "`ssl_certificate` is empty",
+            "name a PEM file",
+        );
         return Vec::new();
     }
     if have != need {
@@ -58,7 +62,9 @@ fn pairs(
             Diagnostic::error(&keys.place, message)
                 .see(&certificates.place, "the certificates")
                 .see(listen, "`ssl` is here")
-                .help("write one `ssl_certificate_key` for each `ssl_certificate`, in the same order"),
+                .help(
+                    "write one `ssl_certificate_key` for each `ssl_certificate`, in the same order",
+                ),
         );
         return Vec::new();
     }
@@ -75,7 +81,11 @@ fn pairs(
 /// `ssl_protocols`.
 pub(super) fn versions(cx: &mut Context<'_>, protocols: &At<List<TlsVersion>>) -> TlsVersions {
     if protocols.is_empty() {
-        cx.error(&protocols.place, "`ssl_protocols` is empty", "write `[\"TLSv1.2\", \"TLSv1.3\"]`");
+        cx.error(
+            &protocols.place,
+            "`ssl_protocols` is empty",
+            "write `[\"TLSv1.2\", \"TLSv1.3\"]`",
+        );
     }
     let has = |version| protocols.iter().any(|v| v.value == version);
     TlsVersions {
@@ -95,12 +105,22 @@ pub(super) fn to_upstream(
     let verify = keys.proxy_ssl_verify.with_default().value;
     let name = keys.proxy_ssl_name.get();
     if let Some(variable) = name.filter(|name| name.contains('$')) {
-        let message = format!("`proxy_ssl_name` cannot hold variables yet: {}", quote(variable));
+        let message = format!(
+            "`proxy_ssl_name` cannot hold variables yet: {}",
+            quote(variable)
+        );
         cx.error(&variable.place, message, "write the name itself");
     }
     if is_group && verify && name.is_none() {
-        let message = format!("certificates of this upstream are checked for its own name: {}", quote(host));
-        cx.warn(pass, message, "write `proxy_ssl_name = \"…\"` with the name in the certificates");
+        let message = format!(
+            "certificates of this upstream are checked for its own name: {}",
+            quote(host)
+        );
+        cx.warn(
+            pass,
+            message,
+            "write `proxy_ssl_name = \"…\"` with the name in the certificates",
+        );
     }
     let trusted = keys.proxy_ssl_trusted_certificate.get();
     ProxyTls {
@@ -108,7 +128,11 @@ pub(super) fn to_upstream(
         name: name.map_or_else(|| host.to_owned(), |name| name.value.clone()),
         server_name: keys.proxy_ssl_server_name.with_default().value,
         trusted_certificate: trusted.map(|path| cx.file(path, "certificate")),
-        certificate: own_pair(cx, &keys.proxy_ssl_certificate, &keys.proxy_ssl_certificate_key),
+        certificate: own_pair(
+            cx,
+            &keys.proxy_ssl_certificate,
+            &keys.proxy_ssl_certificate_key,
+        ),
     }
 }
 
@@ -118,7 +142,11 @@ fn own_pair(
     key: &Field<PathBuf>,
 ) -> Option<CertificatePair> {
     if let (Some(one), true) = (certificate.get(), key.is_absent()) {
-        cx.error(&one.place, "`proxy_ssl_certificate` has no key", "write `proxy_ssl_certificate_key`");
+        cx.error(
+            &one.place,
+            "`proxy_ssl_certificate` has no key",
+            "write `proxy_ssl_certificate_key`",
+        );
     }
     if let (Some(one), true) = (key.get(), certificate.is_absent()) {
         cx.error(

@@ -34,9 +34,10 @@ impl Variables {
     }
 
     fn add(&mut self, section: &At<MapSection>, out: &mut Diagnostics) {
-        for (key, absent) in
-            [("source", section.source.is_absent()), ("variable", section.variable.is_absent())]
-        {
+        for (key, absent) in [
+            ("source", section.source.is_absent()),
+            ("variable", section.variable.is_absent()),
+        ] {
             if absent {
                 let message = format!("`[[map]]` has no `{key}`");
                 out.push(Diagnostic::error(&section.place, message).help(
@@ -56,9 +57,14 @@ impl Variables {
             let message = format!("variable is built in: `${name}`");
             out.push(Diagnostic::error(place, message).help("give it another name"));
         } else if let Some(first) = self.sections.get(name) {
-            let diagnostic = Diagnostic::error(place, format!("two maps for one variable: `${name}`"));
+            let diagnostic =
+                Diagnostic::error(place, format!("two maps for one variable: `${name}`"));
             let other = first.variable.get().map_or(&first.place, |v| &v.place);
-            out.push(diagnostic.see(other, "the first is here").help("give one another name"));
+            out.push(
+                diagnostic
+                    .see(other, "the first is here")
+                    .help("give one another name"),
+            );
         } else {
             self.sections.insert(name.to_owned(), section.clone());
         }
@@ -95,12 +101,15 @@ impl Variables {
         match hints::closest(name, Var::plain_names().chain(maps)) {
             Some(near) => format!("did you mean `${near}`?"),
             None if name == "connection_upgrade" => {
-                "`Connection` goes by itself: leave it out, or define the variable with `[[map]]`".into()
+                "`Connection` goes by itself: leave it out, or define the variable with `[[map]]`"
+                    .into()
             }
             None if name.chars().all(|c| c.is_ascii_digit()) => {
                 "captures of regular expressions are not supported yet".to_owned()
             }
-            None => "define it with `[[map]]`; nginx's other variables are not supported yet".into(),
+            None => {
+                "define it with `[[map]]`; nginx's other variables are not supported yet".into()
+            }
         }
     }
 
@@ -159,15 +168,27 @@ impl Variables {
         section: &At<MapSection>,
         out: &mut Diagnostics,
     ) {
-        let place = section.variable.get().map_or(&section.place, |variable| &variable.place);
+        let place = section
+            .variable
+            .get()
+            .map_or(&section.place, |variable| &variable.place);
         let diagnostic = match circle {
             Some(start) => {
-                let path: Vec<_> = self.building[start..].iter().map(|n| format!("`${n}`")).collect();
-                let message = format!("maps refer to each other in a circle: {} → `${name}`", path.join(" → "));
+                let path: Vec<_> = self.building[start..]
+                    .iter()
+                    .map(|n| format!("`${n}`"))
+                    .collect();
+                let message = format!(
+                    "maps refer to each other in a circle: {} → `${name}`",
+                    path.join(" → ")
+                );
                 Diagnostic::error(place, message).help("take one of them out of the circle")
             }
-            None => Diagnostic::error(place, format!("more than {DEEPEST} maps refer to each other in a row"))
-                .help("join some of them"),
+            None => Diagnostic::error(
+                place,
+                format!("more than {DEEPEST} maps refer to each other in a row"),
+            )
+            .help("join some of them"),
         };
         out.push(diagnostic);
     }

@@ -26,17 +26,20 @@ impl Address {
         }
         if let Some((scheme, rest)) = text.split_once("://") {
             let rest = rest.split('/').next().unwrap_or_default();
-            return Err(Fault::new("needs an address without a scheme").help(format!(
-                "write `\"{rest}\"`; `{scheme}://` stands in `proxy_pass`"
-            )));
+            return Err(
+                Fault::new("needs an address without a scheme").help(format!(
+                    "write `\"{rest}\"`; `{scheme}://` stands in `proxy_pass`"
+                )),
+            );
         }
         if text.parse::<Ipv6Addr>().is_ok() {
             return Err(Fault::new("needs brackets around an IPv6 address")
                 .help(format!("write `\"[{text}]:{port}\"`")));
         }
         if let Some((bracketed, rest)) = text.strip_prefix('[').and_then(|t| t.split_once(']')) {
-            let ip: Ipv6Addr =
-                bracketed.parse().map_err(|_| Fault::new("has no valid IPv6 address"))?;
+            let ip: Ipv6Addr = bracketed
+                .parse()
+                .map_err(|_| Fault::new("has no valid IPv6 address"))?;
             let port = match rest.strip_prefix(':') {
                 Some(digits) => parse_port(digits)?,
                 None if rest.is_empty() => port,
@@ -56,7 +59,10 @@ impl Address {
             return Ok(Self::Ip(SocketAddr::new(ip, port)));
         }
         if host == "*" {
-            return Ok(Self::Ip(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port)));
+            return Ok(Self::Ip(SocketAddr::new(
+                Ipv4Addr::UNSPECIFIED.into(),
+                port,
+            )));
         }
         let numeric = host.bytes().all(|b| b.is_ascii_digit() || b == b'.');
         if numeric || !is_host_name(host) {
@@ -71,10 +77,14 @@ fn unix(path: &str) -> Result<Address, Fault> {
     /// `sun_path`, less its NUL.
     const LONGEST: usize = 107;
     if path.is_empty() || path.contains('\0') {
-        return Err(Fault::new("needs a path behind `unix:`").help("write `\"unix:/run/name.sock\"`"));
+        return Err(
+            Fault::new("needs a path behind `unix:`").help("write `\"unix:/run/name.sock\"`")
+        );
     }
     if path.len() > LONGEST {
-        return Err(Fault::new("has a path longer than the 107 bytes a Unix socket may have"));
+        return Err(Fault::new(
+            "has a path longer than the 107 bytes a Unix socket may have",
+        ));
     }
     Ok(Address::Unix(PathBuf::from(path)))
 }
@@ -144,8 +154,23 @@ mod tests {
     #[test]
     fn nonsense_is_refused() {
         for text in [
-            "", ":80", "a b:80", "host:0", "host:65536", "host:+80", "host:", "::1", "[::1", "[x]:1",
-            "[::1]80", "1.2.3:80", "unix:", "http://a:1", "a..b", "127.0.0.1:8000-8010", "999.1.1.1:1",
+            "",
+            ":80",
+            "a b:80",
+            "host:0",
+            "host:65536",
+            "host:+80",
+            "host:",
+            "::1",
+            "[::1",
+            "[x]:1",
+            "[::1]80",
+            "1.2.3:80",
+            "unix:",
+            "http://a:1",
+            "a..b",
+            "127.0.0.1:8000-8010",
+            "999.1.1.1:1",
         ] {
             assert!(Address::parse(text, 80).is_err(), "{text}");
         }

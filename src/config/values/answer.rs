@@ -72,7 +72,10 @@ impl Read for ReturnValue {
 fn from_words(text: &str, node: &Node) -> Result<ReturnValue, Fault> {
     let (first, rest) = text.split_once(' ').unwrap_or((text, ""));
     let rest = rest.trim_start();
-    if ["http://", "https://", "$scheme"].iter().any(|start| first.starts_with(start)) {
+    if ["http://", "https://", "$scheme"]
+        .iter()
+        .any(|start| first.starts_with(start))
+    {
         return Ok(ReturnValue {
             status: 302,
             text: Some(At::new(text.to_owned(), &node.place)),

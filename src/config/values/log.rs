@@ -62,8 +62,9 @@ impl FromText for LogFormat {
 
     fn from_text(text: &str) -> Result<Self, Fault> {
         one_of(text, &[("combined", Self::Combined), ("json", Self::Json)]).map_err(|_| {
-            Fault::new("knows no such format")
-                .help("write `\"combined\"` or `\"json\"`; formats of your own are not supported yet")
+            Fault::new("knows no such format").help(
+                "write `\"combined\"` or `\"json\"`; formats of your own are not supported yet",
+            )
         })
     }
 
@@ -142,7 +143,10 @@ impl AccessLogValue {
         let AccessLogTable { path, format, open } = read_section(node, cx)?;
         if path.is_absent() {
             let fault = Fault::new("needs a `path`").cause("the table has none");
-            cx.fault(node, fault.help("write `{ path = \"/var/log/wayhold/access.log\" }`"));
+            cx.fault(
+                node,
+                fault.help("write `{ path = \"/var/log/wayhold/access.log\" }`"),
+            );
         }
         Some(Self::To {
             path: path.get()?.value.clone(),

@@ -73,7 +73,9 @@ impl Read for bool {
                 value,
                 substituted: true,
             } if matches!(value.as_str(), "true" | "false") => Some(value == "true"),
-            Kind::Text { value, .. } if matches!(value.as_str(), "on" | "off" | "true" | "false") => {
+            Kind::Text { value, .. }
+                if matches!(value.as_str(), "on" | "off" | "true" | "false") =>
+            {
                 let plain = matches!(value.as_str(), "on" | "true");
                 let fault = Fault::new("needs a boolean")
                     .help(format!("write `{} = {plain}`, without quotes", cx.key));
@@ -99,7 +101,9 @@ pub(super) struct Int<const MIN: i64, const MAX: i64>(i64);
 impl<const MIN: i64, const MAX: i64> Int<MIN, MAX> {
     /// The number; ranges without negatives fit every type that asks.
     pub(super) fn get<T: TryFrom<i64>>(self) -> T {
-        T::try_from(self.0).ok().expect("the declared range fits the type it is read into")
+        T::try_from(self.0)
+            .ok()
+            .expect("the declared range fits the type it is read into")
     }
 
     fn from_i64(number: i64) -> Result<Self, Fault> {
@@ -134,9 +138,7 @@ impl<const MIN: i64, const MAX: i64> Read for Int<MIN, MAX> {
             Kind::Text { value, .. } if value.parse::<i64>().is_ok() => {
                 Err(Fault::new("needs an integer").help("leave out the quotes"))
             }
-            other => {
-                Err(Fault::new("needs an integer").cause(format!("found {}", other.name())))
-            }
+            other => Err(Fault::new("needs an integer").cause(format!("found {}", other.name()))),
         };
         cx.check(node, result)
     }
@@ -178,8 +180,7 @@ impl Read for Workers {
     }
 }
 
-const TIME_PATTERN: &str =
-    r"^\s*(0|([0-9]+\s*(ms|y|M|w|d|h|m|s)\s*)+)$|\$\{(env|file):";
+const TIME_PATTERN: &str = r"^\s*(0|([0-9]+\s*(ms|y|M|w|d|h|m|s)\s*)+)$|\$\{(env|file):";
 
 /// A time.
 #[derive(Clone, Copy, Debug)]
@@ -240,7 +241,8 @@ impl FromText for TimeOrOff {
         }
         match units::duration(text)? {
             Duration::ZERO => {
-                Err(Fault::new("must be longer than zero").help("to switch it off, write `\"off\"`"))
+                Err(Fault::new("must be longer than zero")
+                    .help("to switch it off, write `\"off\"`"))
             }
             time => Ok(Self(Some(time))),
         }
@@ -384,9 +386,11 @@ impl<T: Read> Read for Tables<T> {
                 } else {
                     written
                 };
-                let fault = Fault::new("may stand several times").cause("found a single table").help(
-                    format!("write its header with two brackets: `[[{header}]]`"),
-                );
+                let fault = Fault::new("may stand several times")
+                    .cause("found a single table")
+                    .help(format!(
+                        "write its header with two brackets: `[[{header}]]`"
+                    ));
                 cx.fault(node, fault);
                 None
             }
@@ -425,7 +429,9 @@ impl<T: Read> Read for Named<T> {
         let Kind::Table(table) = &node.kind else {
             let fault = Fault::new("needs a name")
                 .cause(format!("found {}", node.kind.name()))
-                .help(format!("write its header with the name in it: `[{outer}.NAME]`"));
+                .help(format!(
+                    "write its header with the name in it: `[{outer}.NAME]`"
+                ));
             cx.fault(node, fault);
             return None;
         };
@@ -434,7 +440,8 @@ impl<T: Read> Read for Named<T> {
             if !matches!(item.kind, Kind::Table(_)) {
                 let message = format!("`[{outer}]` has no name");
                 let help = format!("write its header with the name in it: `[{outer}.NAME]`");
-                cx.out.push(super::diagnostic::Diagnostic::error(&node.place, message).help(help));
+                cx.out
+                    .push(super::diagnostic::Diagnostic::error(&node.place, message).help(help));
                 return None;
             }
             if let Some(value) = cx.with_key(&key.name, |cx| T::read(item, cx)) {

@@ -71,8 +71,14 @@ fn check_name(text: &str) -> Result<(), Fault> {
         return Err(fault.help("write the host only, without scheme and path"));
     }
     if text.split_whitespace().count() > 1 {
-        let names: Vec<_> = text.split_whitespace().map(|name| format!("\"{name}\"")).collect();
-        return Err(fault.help(format!("several names are a list: `[{}]`", names.join(", "))));
+        let names: Vec<_> = text
+            .split_whitespace()
+            .map(|name| format!("\"{name}\""))
+            .collect();
+        return Err(fault.help(format!(
+            "several names are a list: `[{}]`",
+            names.join(", ")
+        )));
     }
     if text.contains(':') {
         return Err(fault.help("write the host only: the port stands in `listen`"));

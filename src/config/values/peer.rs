@@ -129,10 +129,20 @@ fn unknown_option(word: &str) -> Fault {
     let help = match name {
         "slow_start" | "drain" | "resolve" | "service" | "route" => "not supported yet".to_owned(),
         _ => {
-            let known = ["weight", "max_fails", "fail_timeout", "max_conns", "backup", "down"];
+            let known = [
+                "weight",
+                "max_fails",
+                "fail_timeout",
+                "max_conns",
+                "backup",
+                "down",
+            ];
             match hints::closest(name, known) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!("the options are {}", known.map(|k| format!("`{k}`")).join(", ")),
+                None => format!(
+                    "the options are {}",
+                    known.map(|k| format!("`{k}`")).join(", ")
+                ),
             }
         }
     };

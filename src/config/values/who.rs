@@ -28,7 +28,8 @@ impl Read for Cidr {
         {
             let message = format!("low address bits of {} mean nothing", quote(text));
             let help = format!("write `\"{}\"`", net.trunc());
-            cx.out.push(Diagnostic::warning(&node.place, message).help(help));
+            cx.out
+                .push(Diagnostic::warning(&node.place, message).help(help));
             return Some(Self(Who::Net(net.trunc())));
         }
         Some(Self(who))
@@ -52,8 +53,9 @@ impl FromText for Who {
             return Ok(Self::Net(net));
         }
         let ip: IpAddr = text.trim_matches(['[', ']']).parse().map_err(|_| {
-            Fault::new("needs an address or range")
-                .help("write such as `\"10.0.0.0/8\"`, `\"192.0.2.7\"`, `\"fd00::/8\"` or `\"all\"`")
+            Fault::new("needs an address or range").help(
+                "write such as `\"10.0.0.0/8\"`, `\"192.0.2.7\"`, `\"fd00::/8\"` or `\"all\"`",
+            )
         })?;
         Ok(Self::Net(IpNet::from(ip)))
     }

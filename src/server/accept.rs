@@ -1,0 +1,192 @@
+//! A listener's loop: connections come in, get a place, say who they are (PROXY protocol), shake
+//! hands (TLS), and go to `http`.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::config::model::{self, ListenAddr};
+use crate::http::{self, Accepted, Generation, Shared};
+use crate::limits::{Connections, Permit};
+use crate::metrics::{ActiveConnection, HandshakeResult, ListenerSeries, RejectReason};
+use crate::net::listen::Listener;
+use crate::net::tls::AcceptError;
+use crate::net::{ClientAddr, Conn, Stream, proxy_protocol};
+
+/// How long accepting rests when the process or the system has no descriptor left.
+const REST: Duration = Duration::from_millis(100);
+/// How often that is said.
+const SAY_EVERY: u64 = 60;
+
+/// What every connection of a listener needs.
+#[derive(Clone)]
+pub(super) struct Entrance {
+    /// The configured address: the key to servers and certificates.
+    pub(super) addr: ListenAddr,
+    pub(super) generations: Arc<ArcSwap<Generation>>,
+    pub(super) shared: Shared,
+    pub(super) connections: Arc<Connections>,
+    pub(super) series: Arc<ListenerSeries>,
+    pub(super) draining: watch::Receiver<bool>,
+}
+
+/// Accepts until it is dropped.
+pub(super) async fn run(listener: Arc<Listener>, entrance: Entrance) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, client, local)) => {
+                let Some(permit) = entrance.connections.admit() else {
+                    entrance.series.rejected(RejectReason::Limit);
+                    continue;
+                };
+                let active = entrance.series.accepted();
+                let entrance = entrance.clone();
+                tokio::spawn(async move {
+                    receive(entrance, stream, client, local, permit, active).await;
+                });
+            }
+            Err(error) if is_exhausted(&error) => {
+                say_exhausted(&error);
+                tokio::time::sleep(REST).await;
+            }
+            // A client that went away between its SYN and now.
+            Err(error) => tracing::debug!("accept failed: {error}"),
+        }
+    }
+}
+
+fn is_exhausted(error: &io::Error) -> bool {
+    use nix::errno::Errno;
+    let exhausted = [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM];
+    error
+        .raw_os_error()
+        .is_some_and(|code| exhausted.contains(&Errno::from_raw(code)))
+}
+
+/// Once a minute, with the number to set.
+fn say_exhausted(error: &io::Error) {
+    static SAID: AtomicU64 = AtomicU64::new(0);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = now.unwrap_or_default().as_secs();
+    let last = SAID.load(Ordering::Relaxed);
+    let due = now.saturating_sub(last) >= SAY_EVERY;
+    if due
+        && SAID
+            .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
+    {
+        let limit = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE);
+        let limit = limit.map_or(0, |(soft, _)| soft);
+        tracing::error!(
+            "no descriptor is left for connections: {error}; the limit is {limit}, a tunnel takes \
+             two: raise LimitNOFILE (systemd) or `ulimit -n`, or lower `worker_connections`"
+        );
+    }
+}
+
+async fn receive(
+    entrance: Entrance,
+    mut stream: Stream,
+    client: ClientAddr,
+    local: ListenAddr,
+    permit: Permit,
+    active: ActiveConnection,
+) {
+    let generation = entrance.generations.load_full();
+    let Some(options) = generation
+        .config()
+        .listeners
+        .iter()
+        .find(|l| l.addr == entrance.addr)
+    else {
+        return;
+    };
+    let proxied = match read_proxy_header(&entrance, &generation, options, &mut stream).await {
+        Ok(header) => header,
+        Err(error) => {
+            entrance.series.rejected(RejectReason::ProxyProtocol);
+            tracing::info!("no PROXY protocol header: {error}");
+            return;
+        }
+    };
+    let Some(conn) = shake_hands(&entrance, &generation, stream).await else {
+        return;
+    };
+    let accepted = Accepted {
+        conn,
+        listener: entrance.addr,
+        local,
+        client,
+        proxied,
+        permit,
+        active,
+    };
+    http::serve(
+        accepted,
+        entrance.generations,
+        entrance.shared,
+        entrance.draining,
+    )
+    .await;
+}
+
+async fn read_proxy_header(
+    entrance: &Entrance,
+    generation: &Generation,
+    options: &model::Listener,
+    stream: &mut Stream,
+) -> io::Result<Option<proxy_protocol::Header>> {
+    if !options.proxy_protocol {
+        return Ok(None);
+    }
+    let server = generation.default_server(&entrance.addr);
+    let timeout = server.map_or(Duration::from_secs(10), |server| {
+        server.client_header_timeout
+    });
+    let header = tokio::time::timeout(timeout, proxy_protocol::read(stream)).await;
+    header.map_err(io::Error::from)?.map(Some)
+}
+
+async fn shake_hands(entrance: &Entrance, generation: &Generation, stream: Stream) -> Option<Conn> {
+    let Some((acceptor, timeout)) = generation.acceptor(&entrance.addr) else {
+        return Some(Conn::Plain(stream));
+    };
+    let started = Instant::now();
+    let result = tokio::time::timeout(timeout, acceptor.accept(stream)).await;
+    let took = started.elapsed();
+    let failed = |result| {
+        entrance.series.handshake(result, took);
+        entrance.series.rejected(RejectReason::Tls);
+    };
+    match result {
+        Ok(Ok(conn)) => {
+            let resumed = conn.tls_info().is_some_and(|tls| tls.resumed);
+            let result = if resumed {
+                HandshakeResult::Resumed
+            } else {
+                HandshakeResult::Full
+            };
+            entrance.series.handshake(result, took);
+            Some(conn)
+        }
+        Ok(Err(AcceptError::PlainHttp(stream))) => {
+            failed(HandshakeResult::Failed);
+            http::plain_on_tls_port(stream).await;
+            None
+        }
+        Ok(Err(AcceptError::Failed(error))) => {
+            failed(HandshakeResult::Failed);
+            tracing::info!("TLS handshake failed: {error}");
+            None
+        }
+        Err(_) => {
+            failed(HandshakeResult::Timeout);
+            None
+        }
+    }
+}
