@@ -16,12 +16,7 @@ impl Pace {
     /// `total` are to be finished within `window`, from `now` on (milliseconds).
     pub fn new(now: u64, window: Duration, total: usize) -> Self {
         let window = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
-        Self {
-            start: now,
-            window,
-            total,
-            done: 0,
-        }
+        Self { start: now, window, total, done: 0 }
     }
 
     /// How many more are due now. Each is told once.

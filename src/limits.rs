@@ -17,10 +17,7 @@ pub struct Permit(Arc<Connections>);
 impl Connections {
     /// At most `max` at once.
     pub fn new(max: usize) -> Arc<Self> {
-        Arc::new(Self {
-            max: AtomicUsize::new(max),
-            active: AtomicUsize::new(0),
-        })
+        Arc::new(Self { max: AtomicUsize::new(max), active: AtomicUsize::new(0) })
     }
 
     /// A reload changed the limit; those that are in stay.
@@ -37,9 +34,7 @@ impl Connections {
     pub fn admit(self: &Arc<Self>) -> Option<Permit> {
         let max = self.max.load(Ordering::Relaxed);
         self.active
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| {
-                (n < max).then_some(n + 1)
-            })
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < max).then_some(n + 1))
             .ok()
             .map(|_| Permit(Arc::clone(self)))
     }

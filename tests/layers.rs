@@ -52,13 +52,8 @@ const IMPURE: [&str; 8] = [
 ];
 
 /// The files that every byte goes through.
-const HOT: [&str; 5] = [
-    "relay/pump.rs",
-    "relay/leg.rs",
-    "ws/frame.rs",
-    "ws/cut.rs",
-    "ws/tunnel/frames.rs",
-];
+const HOT: [&str; 5] =
+    ["relay/pump.rs", "relay/leg.rs", "ws/frame.rs", "ws/cut.rs", "ws/tunnel/frames.rs"];
 
 /// What would cost there: log calls, locks, allocations behind one's back, dynamic calls.
 const COSTLY: [&str; 12] = [
@@ -82,19 +77,11 @@ fn sources() -> Vec<(String, Vec<String>)> {
     let mut files = Vec::new();
     collect(&root, &mut files);
     let relative = |path: &PathBuf| {
-        path.strip_prefix(&root)
-            .expect("it lies below src")
-            .to_string_lossy()
-            .into_owned()
+        path.strip_prefix(&root).expect("it lies below src").to_string_lossy().into_owned()
     };
     files
         .iter()
-        .map(|path| {
-            (
-                relative(path),
-                code_of(&fs::read_to_string(path).expect("readable")),
-            )
-        })
+        .map(|path| (relative(path), code_of(&fs::read_to_string(path).expect("readable"))))
         .filter(|(name, _)| !name.ends_with("tests.rs") && !name.contains("/tests/"))
         .collect()
 }
@@ -112,22 +99,14 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
 }
 
 fn code_of(text: &str) -> Vec<String> {
-    let end = text
-        .find("\n#[cfg(test)]\nmod tests {")
-        .unwrap_or(text.len());
+    let end = text.find("\n#[cfg(test)]\nmod tests {").unwrap_or(text.len());
     let lines = text[..end].lines();
-    lines
-        .filter(|line| !line.trim_start().starts_with("//"))
-        .map(str::to_owned)
-        .collect()
+    lines.filter(|line| !line.trim_start().starts_with("//")).map(str::to_owned).collect()
 }
 
 /// The module a file belongs to: its first folder or its name.
 fn module_of(file: &str) -> &str {
-    file.split('/')
-        .next()
-        .unwrap_or(file)
-        .trim_end_matches(".rs")
+    file.split('/').next().unwrap_or(file).trim_end_matches(".rs")
 }
 
 #[test]
@@ -139,18 +118,11 @@ fn imports_point_down() {
         if module == "lib" {
             continue;
         }
-        let own = layers
-            .get(module)
-            .unwrap_or_else(|| panic!("`{module}` has no layer"));
+        let own = layers.get(module).unwrap_or_else(|| panic!("`{module}` has no layer"));
         for (line, number) in lines.iter().zip(1..) {
-            for (_, rest) in line
-                .match_indices("crate::")
-                .map(|(at, _)| line.split_at(at + 7))
-            {
-                let name: String = rest
-                    .chars()
-                    .take_while(|c| c.is_alphanumeric() || *c == '_')
-                    .collect();
+            for (_, rest) in line.match_indices("crate::").map(|(at, _)| line.split_at(at + 7)) {
+                let name: String =
+                    rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
                 let Some(other) = layers.get(name.as_str()) else {
                     continue;
                 };
@@ -160,20 +132,14 @@ fn imports_point_down() {
             }
         }
     }
-    assert!(
-        faults.is_empty(),
-        "imports that do not point down:\n{}",
-        faults.join("\n")
-    );
+    assert!(faults.is_empty(), "imports that do not point down:\n{}", faults.join("\n"));
 }
 
 fn find(files: &[&str], words: &[&str]) -> Vec<String> {
     let sources: BTreeMap<_, _> = sources().into_iter().collect();
     let mut faults = Vec::new();
     for file in files {
-        let lines = sources
-            .get(*file)
-            .unwrap_or_else(|| panic!("`src/{file}` is gone"));
+        let lines = sources.get(*file).unwrap_or_else(|| panic!("`src/{file}` is gone"));
         for line in lines {
             for word in words.iter().filter(|word| line.contains(**word)) {
                 faults.push(format!("{file}: `{word}` in `{}`", line.trim()));
@@ -200,11 +166,7 @@ fn nothing_is_left_undone() {
     for (file, lines) in sources() {
         for line in lines {
             let marks = ["todo!", "unimplemented!", "FIXME", "dbg!"];
-            assert!(
-                !marks.iter().any(|mark| line.contains(mark)),
-                "{file}: {}",
-                line.trim()
-            );
+            assert!(!marks.iter().any(|mark| line.contains(mark)), "{file}: {}", line.trim());
         }
     }
 }

@@ -14,10 +14,7 @@ pub struct ReopenableFile {
 impl ReopenableFile {
     /// Opens it for appending; creates it when it is missing.
     pub fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self {
-            path: path.to_owned(),
-            file: open(path)?,
-        })
+        Ok(Self { path: path.to_owned(), file: open(path)? })
     }
 
     /// Opens it again under its name. On failure the old file stays.

@@ -52,10 +52,7 @@ pub(super) fn json(record: &Record, event: Event<'_>, zone: &TimeZone) -> String
         }
     };
     let at = time(record.at_ms).to_zoned_datetime(zone.clone());
-    put(
-        "time",
-        json!(at.strftime("%Y-%m-%dT%H:%M:%S%.3f%:z").to_string()),
-    );
+    put("time", json!(at.strftime("%Y-%m-%dT%H:%M:%S%.3f%:z").to_string()));
     let event_name = match event {
         Event::Request => "request",
         Event::Open => "open",
@@ -77,10 +74,7 @@ pub(super) fn json(record: &Record, event: Event<'_>, zone: &TimeZone) -> String
     put("http_user_agent", json!(record.user_agent));
     put("upstream", json!(record.upstream.as_deref()));
     put("upstream_addr", json!(record.upstream_addr));
-    put(
-        "upstream_connect_time",
-        record.upstream_connect_time.map_or(Value::Null, seconds),
-    );
+    put("upstream_connect_time", record.upstream_connect_time.map_or(Value::Null, seconds));
     if record.upstream_tries > 0 {
         put("upstream_tries", json!(record.upstream_tries));
     }
@@ -89,10 +83,7 @@ pub(super) fn json(record: &Record, event: Event<'_>, zone: &TimeZone) -> String
     put("traceparent", json!(record.traceparent));
     if let Some(ws) = &record.ws {
         put("ws_transport", json!("h1"));
-        put(
-            "ws_subprotocol",
-            json!(redact::subprotocol(&ws.subprotocol)),
-        );
+        put("ws_subprotocol", json!(redact::subprotocol(&ws.subprotocol)));
         put("ws_extensions", json!(ws.extensions));
         put("ws_handshake_time", seconds(ws.handshake_time));
     }
@@ -106,14 +97,8 @@ pub(super) fn json(record: &Record, event: Event<'_>, zone: &TimeZone) -> String
         put("ws_msgs_out", json!(stats.messages[1]));
         put("ws_bytes_in", json!(stats.bytes[0]));
         put("ws_bytes_out", json!(stats.bytes[1]));
-        put(
-            "ws_ping_rtt_last",
-            stats.ping_rtt_last.map_or(Value::Null, seconds),
-        );
-        put(
-            "ws_ping_rtt_max",
-            stats.ping_rtt_max.map_or(Value::Null, seconds),
-        );
+        put("ws_ping_rtt_last", stats.ping_rtt_last.map_or(Value::Null, seconds));
+        put("ws_ping_rtt_max", stats.ping_rtt_max.map_or(Value::Null, seconds));
         put("ws_stalled_time", seconds(stats.stalled));
     }
     let mut line = Value::Object(line).to_string();
@@ -122,10 +107,7 @@ pub(super) fn json(record: &Record, event: Event<'_>, zone: &TimeZone) -> String
 }
 
 fn time(ms: u64) -> Timestamp {
-    i64::try_from(ms)
-        .ok()
-        .and_then(|ms| Timestamp::from_millisecond(ms).ok())
-        .unwrap_or_default()
+    i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or_default()
 }
 
 /// Seconds with milliseconds, as nginx writes times.
@@ -184,10 +166,7 @@ mod tests {
 
     #[test]
     fn combined_is_nginx_s() {
-        let stats = TunnelStats {
-            bytes: [1, 42],
-            ..TunnelStats::default()
-        };
+        let stats = TunnelStats { bytes: [1, 42], ..TunnelStats::default() };
         let line = combined(&record(), Event::Close(&ending(), &stats), &TimeZone::UTC);
         assert_eq!(
             line,
@@ -199,10 +178,7 @@ mod tests {
     #[test]
     fn json_tells_how_a_tunnel_ended() {
         let mut record = record();
-        record.ws = Some(Box::new(WsRecord {
-            subprotocol: "mqtt".into(),
-            ..WsRecord::default()
-        }));
+        record.ws = Some(Box::new(WsRecord { subprotocol: "mqtt".into(), ..WsRecord::default() }));
         let stats = TunnelStats {
             messages: [3, 4],
             duration: Duration::from_millis(1500),

@@ -26,14 +26,8 @@ pub(super) fn uri(uri: &str) -> Cow<'_, str> {
     let Some((path, rest)) = uri.split_once('?') else {
         return Cow::Borrowed(uri);
     };
-    let (query, fragment) = rest
-        .split_once('#')
-        .map_or((rest, None), |(q, f)| (q, Some(f)));
-    let is_secret = |argument: &str| {
-        argument
-            .split_once('=')
-            .is_some_and(|(name, _)| secret(name))
-    };
+    let (query, fragment) = rest.split_once('#').map_or((rest, None), |(q, f)| (q, Some(f)));
+    let is_secret = |argument: &str| argument.split_once('=').is_some_and(|(name, _)| secret(name));
     if !query.split(['&', ';']).any(is_secret) {
         return Cow::Borrowed(uri);
     }
@@ -75,11 +69,7 @@ pub(super) fn referer(referer: &str) -> Cow<'_, str> {
 pub(super) fn subprotocol(name: &str) -> &str {
     let lower = name.to_ascii_lowercase();
     let token_like = name.len() > 40 || name.starts_with("eyJ");
-    if lower.contains("bearer") || lower.contains("token") || token_like {
-        "***"
-    } else {
-        name
-    }
+    if lower.contains("bearer") || lower.contains("token") || token_like { "***" } else { name }
 }
 
 /// Whether an argument's name, percent-decoded, tells of a secret.
@@ -115,10 +105,7 @@ mod tests {
     fn secret_arguments_are_masked() {
         for (given, expected) in [
             ("/ws?token=abc", "/ws?token=***"),
-            (
-                "/ws?a=1&Access_Token=abc&b=2",
-                "/ws?a=1&Access_Token=***&b=2",
-            ),
+            ("/ws?a=1&Access_Token=abc&b=2", "/ws?a=1&Access_Token=***&b=2"),
             ("/ws?t%6Fken=abc;x=1", "/ws?t%6Fken=***;x=1"),
             ("/ws?tokens=abc&monkey=1", "/ws?tokens=abc&monkey=1"),
             ("/ws?key=a=b=c", "/ws?key=***"),
@@ -132,20 +119,14 @@ mod tests {
 
     #[test]
     fn a_referer_loses_its_user() {
-        assert_eq!(
-            referer("https://me:pw@a.test/x?auth=1"),
-            "https://a.test/x?auth=***"
-        );
+        assert_eq!(referer("https://me:pw@a.test/x?auth=1"), "https://a.test/x?auth=***");
         assert_eq!(referer("https://a.test/@x"), "https://a.test/@x");
     }
 
     #[test]
     fn tokens_in_sub_protocols_are_masked() {
         assert_eq!(subprotocol("graphql-transport-ws"), "graphql-transport-ws");
-        assert_eq!(
-            subprotocol("base64url.bearer.authorization.k8s.io.abc"),
-            "***"
-        );
+        assert_eq!(subprotocol("base64url.bearer.authorization.k8s.io.abc"), "***");
         assert_eq!(subprotocol("eyJhbGciOiJIUzI1NiJ9.e30.x"), "***");
     }
 }

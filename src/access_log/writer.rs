@@ -80,11 +80,7 @@ impl Writer {
         std::thread::Builder::new()
             .name("access-log".to_owned())
             .spawn(move || run(&receiver, &thread_targets, &thread_metrics))?;
-        Ok(Arc::new(Self {
-            tasks,
-            targets,
-            metrics,
-        }))
+        Ok(Arc::new(Self { tasks, targets, metrics }))
     }
 
     /// A handle to the log of a location; opens the file now, so that a reload can fail.
@@ -95,25 +91,14 @@ impl Writer {
             target
         } else {
             let file = ReopenableFile::open(&log.path)?;
-            let target = Target {
-                file,
-                batch: Vec::new(),
-                lines: 0,
-                failing: false,
-            };
+            let target = Target { file, batch: Vec::new(), lines: 0, failing: false };
             let target = Arc::new(Mutex::new(target));
             targets.insert(log.path.clone(), Arc::downgrade(&target));
             target
         };
         let writer = Arc::clone(self);
         let zone = TimeZone::system();
-        Ok(Log(Arc::new(Inner {
-            writer,
-            target,
-            format: log.format,
-            open: log.open,
-            zone,
-        })))
+        Ok(Log(Arc::new(Inner { writer, target, format: log.format, open: log.open, zone })))
     }
 
     /// USR1: every file is opened again.
@@ -156,11 +141,7 @@ impl Log {
 
     fn send(&self, job: Job) {
         let writer = &self.0.writer;
-        if writer
-            .tasks
-            .try_send(Task::Line(self.clone(), job))
-            .is_err()
-        {
+        if writer.tasks.try_send(Task::Line(self.clone(), job)).is_err() {
             writer.metrics.access_log_dropped(1);
         }
     }
@@ -263,25 +244,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let metrics = Metrics::new(1);
         let writer = Writer::start(Arc::clone(&metrics)).unwrap();
-        let path = if name.starts_with('/') {
-            name.into()
-        } else {
-            folder.path().join(name)
-        };
-        let config = model::AccessLog {
-            path,
-            format: LogFormat::Json,
-            open: false,
-        };
+        let path = if name.starts_with('/') { name.into() } else { folder.path().join(name) };
+        let config = model::AccessLog { path, format: LogFormat::Json, open: false };
         let log = writer.open(&config).unwrap();
         (folder, writer, log, metrics)
     }
 
     fn lines(folder: &tempfile::TempDir, name: &str) -> usize {
-        std::fs::read_to_string(folder.path().join(name))
-            .unwrap()
-            .lines()
-            .count()
+        std::fs::read_to_string(folder.path().join(name)).unwrap().lines().count()
     }
 
     #[test]
@@ -297,10 +267,7 @@ mod tests {
         writer.reopen();
         log.request(Box::default());
         writer.flush();
-        assert_eq!(
-            (lines(&folder, "a.log.1"), lines(&folder, "a.log")),
-            (501, 1)
-        );
+        assert_eq!((lines(&folder, "a.log.1"), lines(&folder, "a.log")), (501, 1));
     }
 
     #[test]
@@ -311,10 +278,7 @@ mod tests {
             writer.flush();
         }
         let page = String::from_utf8(metrics.encode()).unwrap();
-        assert!(
-            page.contains("wayhold_access_log_dropped_total 3"),
-            "{page}"
-        );
+        assert!(page.contains("wayhold_access_log_dropped_total 3"), "{page}");
     }
 
     #[test]
@@ -322,11 +286,7 @@ mod tests {
         let (folder, writer, log, _) = setup("a.log");
         log.tunnel_opened(&Record::default());
         let path = folder.path().join("a.log");
-        let config = model::AccessLog {
-            path,
-            format: LogFormat::Combined,
-            open: true,
-        };
+        let config = model::AccessLog { path, format: LogFormat::Combined, open: true };
         let other = writer.open(&config).unwrap();
         assert!(Arc::ptr_eq(&log.0.target, &other.0.target));
         other.tunnel_opened(&Record::default());

@@ -31,9 +31,7 @@ pub(super) enum Order {
 
 fn load(path: &Path) -> Result<Config, String> {
     let loaded = crate::config::load(path, &|name| std::env::var(name).ok());
-    loaded
-        .map(|loaded| loaded.config)
-        .map_err(|error| error.to_string())
+    loaded.map(|loaded| loaded.config).map_err(|error| error.to_string())
 }
 
 /// Sends the signal to the process of the pid file that the configuration names.
@@ -64,17 +62,10 @@ pub(super) fn send(path: &Path, order: Order) -> Result<(), String> {
 /// Whether `/readyz` of the running process says 200.
 pub(super) fn healthcheck(path: &Path) -> Result<(), String> {
     let endpoint = load(path)?.metrics.ok_or_else(|| {
-        format!(
-            "{}: there is no `[metrics]`\nhelp: `/readyz` stands beside it",
-            path.display()
-        )
+        format!("{}: there is no `[metrics]`\nhelp: `/readyz` stands beside it", path.display())
     })?;
     let status = ask(&endpoint.listen).map_err(|error| format!("no answer: {error}"))?;
-    if status.starts_with("HTTP/1.1 200") {
-        Ok(())
-    } else {
-        Err(format!("not ready: {status}"))
-    }
+    if status.starts_with("HTTP/1.1 200") { Ok(()) } else { Err(format!("not ready: {status}")) }
 }
 
 /// The status line of `/readyz`.

@@ -15,11 +15,7 @@ const DEFAULT_CONFIG: &str = "/etc/wayhold/wayhold.toml";
 
 /// A WebSocket-aware reverse proxy and load balancer.
 #[derive(Debug, Parser)]
-#[command(
-    name = "wayhold",
-    disable_version_flag = true,
-    args_conflicts_with_subcommands = true
-)]
+#[command(name = "wayhold", disable_version_flag = true, args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
     verb: Option<Verb>,
@@ -118,9 +114,7 @@ fn check(config: &Path) -> Result<(), String> {
             eprintln!("wayhold: configuration file {shown} test is successful");
             Ok(())
         }
-        Err(error) => Err(format!(
-            "{error}\nwayhold: configuration file {shown} test failed"
-        )),
+        Err(error) => Err(format!("{error}\nwayhold: configuration file {shown} test failed")),
     }
 }
 

@@ -126,9 +126,7 @@ pub(super) async fn open(
     finish: &mut Finish,
 ) -> Result<http1::SendRequest<Body>, Failure> {
     let started = Instant::now();
-    let conn = connect(lease, &upstream.connect)
-        .await
-        .map_err(Failure::Connect)?;
+    let conn = connect(lease, &upstream.connect).await.map_err(Failure::Connect)?;
     finish.record.upstream_connect_time = Some(started.elapsed());
     let (sender, connection) = http1::Builder::new()
         .preserve_header_case(true)

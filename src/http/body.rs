@@ -24,9 +24,7 @@ pub(super) type Body = UnsyncBoxBody<Bytes, BodyError>;
 
 /// All of it at once.
 pub(super) fn full(bytes: Bytes) -> Body {
-    Full::new(bytes)
-        .map_err(|never| match never {})
-        .boxed_unsync()
+    Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
 }
 
 /// None.
@@ -79,11 +77,7 @@ pub(super) struct RequestBody {
 impl RequestBody {
     /// At most `max` bytes.
     pub(super) fn new(inner: Incoming, max: Option<u64>, fate: Arc<BodyFate>) -> Self {
-        Self {
-            inner,
-            left: max,
-            fate,
-        }
+        Self { inner, left: max, fate }
     }
 }
 
@@ -104,11 +98,7 @@ impl HttpBody for RequestBody {
             }
             None => return Poll::Ready(None),
         };
-        *this
-            .fate
-            .moved
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        *this.fate.moved.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         let len = frame.data_ref().map_or(0, |data| data.remaining() as u64);
         if let Some(left) = &mut this.left {
             match left.checked_sub(len) {
@@ -142,12 +132,7 @@ pub(super) struct ResponseBody<B> {
 
 impl<B> ResponseBody<B> {
     pub(super) const fn new(inner: B, timeout: Option<Duration>, finish: Finish) -> Self {
-        Self {
-            inner,
-            timeout,
-            timer: None,
-            finish,
-        }
+        Self { inner, timeout, timer: None, finish }
     }
 
     fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -179,8 +164,7 @@ where
             timer.as_mut().reset(Instant::now() + timeout);
         }
         if let Some(Ok(frame)) = &frame {
-            this.finish
-                .sent(frame.data_ref().map_or(0, |data| data.remaining() as u64));
+            this.finish.sent(frame.data_ref().map_or(0, |data| data.remaining() as u64));
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
     }

@@ -46,20 +46,13 @@ impl Client {
         let trusted = is_among(sender, &config.from);
         let addr = match &config.header {
             RealIpHeader::Field(name) if trusted => {
-                let values: Vec<&str> = headers
-                    .get_all(name)
-                    .iter()
-                    .filter_map(|value| value.to_str().ok())
-                    .collect();
+                let values: Vec<&str> =
+                    headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
                 named(sender, &values, config)
             }
             _ => sender,
         };
-        Self {
-            addr,
-            sender,
-            trusted,
-        }
+        Self { addr, sender, trusted }
     }
 
     /// `$remote_addr`
@@ -76,8 +69,7 @@ impl Client {
 
 /// An address as nginx writes it.
 pub(super) fn text(addr: ClientAddr) -> String {
-    addr.ip()
-        .map_or_else(|| "unix:".to_owned(), |ip| ip.to_string())
+    addr.ip().map_or_else(|| "unix:".to_owned(), |ip| ip.to_string())
 }
 
 /// From the right of the list, the first address that is not believed itself; without `recursive`
@@ -99,10 +91,7 @@ fn named(sender: ClientAddr, values: &[&str], config: &RealIp) -> ClientAddr {
 /// `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]:80`
 fn parse(entry: &str) -> Option<SocketAddr> {
     let bare = entry.trim_start_matches('[').trim_end_matches(']');
-    entry
-        .parse()
-        .ok()
-        .or_else(|| bare.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, 0)))
+    entry.parse().ok().or_else(|| bare.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, 0)))
 }
 
 fn is_among(addr: ClientAddr, set: &[Who]) -> bool {
@@ -130,10 +119,7 @@ mod tests {
 
     fn config(from: &[&str], recursive: bool) -> RealIp {
         RealIp {
-            from: from
-                .iter()
-                .map(|net| Who::Net(net.parse().unwrap()))
-                .collect(),
+            from: from.iter().map(|net| Who::Net(net.parse().unwrap())).collect(),
             header: RealIpHeader::Field("x-forwarded-for".parse().unwrap()),
             recursive,
         }
@@ -150,18 +136,9 @@ mod tests {
 
     #[test]
     fn only_trusted_senders_are_believed() {
-        assert_eq!(
-            client(&[], true, &["1.1.1.1"]),
-            ("10.0.0.1".to_owned(), false)
-        );
-        assert_eq!(
-            client(&["10.9.0.0/16"], true, &["1.1.1.1"]),
-            ("10.0.0.1".to_owned(), false)
-        );
-        assert_eq!(
-            client(&["10.0.0.0/24"], true, &["1.1.1.1"]),
-            ("1.1.1.1".to_owned(), true)
-        );
+        assert_eq!(client(&[], true, &["1.1.1.1"]), ("10.0.0.1".to_owned(), false));
+        assert_eq!(client(&["10.9.0.0/16"], true, &["1.1.1.1"]), ("10.0.0.1".to_owned(), false));
+        assert_eq!(client(&["10.0.0.0/24"], true, &["1.1.1.1"]), ("1.1.1.1".to_owned(), true));
     }
 
     #[test]
@@ -169,14 +146,8 @@ mod tests {
         let fields = &["6.6.6.6, 1.1.1.1", "10.0.0.7"];
         assert_eq!(client(&["10.0.0.0/24"], true, fields).0, "1.1.1.1");
         assert_eq!(client(&["10.0.0.0/24"], false, fields).0, "10.0.0.7");
-        assert_eq!(
-            client(&["10.0.0.0/24"], true, &["6.6.6.6, junk, 10.0.0.7"]).0,
-            "10.0.0.7"
-        );
-        assert_eq!(
-            client(&["10.0.0.0/24"], true, &["[2001:db8::1]:99"]).0,
-            "2001:db8::1"
-        );
+        assert_eq!(client(&["10.0.0.0/24"], true, &["6.6.6.6, junk, 10.0.0.7"]).0, "10.0.0.7");
+        assert_eq!(client(&["10.0.0.0/24"], true, &["[2001:db8::1]:99"]).0, "2001:db8::1");
         assert_eq!(client(&["10.0.0.0/24"], true, &[]).0, "10.0.0.1");
     }
 
@@ -187,20 +158,11 @@ mod tests {
             destination: "192.0.2.2:2".parse().unwrap(),
         };
         let of = |from: &[&str]| {
-            Client::of(
-                &connection(Some(proxied)),
-                &HeaderMap::new(),
-                &config(from, true),
-            )
-            .text()
+            Client::of(&connection(Some(proxied)), &HeaderMap::new(), &config(from, true)).text()
         };
         assert_eq!(of(&[]), "192.0.2.1");
         assert_eq!(of(&["10.0.0.0/24"]), "192.0.2.1");
-        assert_eq!(
-            of(&["10.9.0.0/24"]),
-            "10.0.0.1",
-            "a stranger's header says nothing"
-        );
+        assert_eq!(of(&["10.9.0.0/24"]), "10.0.0.1", "a stranger's header says nothing");
     }
 
     #[test]

@@ -21,11 +21,7 @@ pub(super) struct Clocked {
 
 impl Clocked {
     pub(super) const fn new(conn: Conn, timeout: Duration) -> Self {
-        Self {
-            conn,
-            timeout,
-            timer: None,
-        }
+        Self { conn, timeout, timer: None }
     }
 
     pub(super) fn into_inner(self) -> Conn {
@@ -42,10 +38,7 @@ impl Clocked {
             return result;
         }
         ready!(poll_timer(&mut self.timer, self.timeout, false, cx));
-        Poll::Ready(Err(io::Error::new(
-            io::ErrorKind::TimedOut,
-            "the other end takes no bytes",
-        )))
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the other end takes no bytes")))
     }
 }
 
@@ -59,10 +52,7 @@ pub(super) fn poll_timer(
     if let (Some(timer), true) = (timer.as_mut(), restart) {
         timer.as_mut().reset(Instant::now() + timeout);
     }
-    timer
-        .get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)))
-        .as_mut()
-        .poll(cx)
+    timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout))).as_mut().poll(cx)
 }
 
 impl AsyncRead for Clocked {

@@ -72,15 +72,7 @@ pub async fn serve(
     shared: Shared,
     draining: watch::Receiver<bool>,
 ) {
-    let Accepted {
-        conn,
-        listener,
-        local,
-        client,
-        proxied,
-        permit,
-        active,
-    } = accepted;
+    let Accepted { conn, listener, local, client, proxied, permit, active } = accepted;
     let Some(server) = generations.load().default_server(&listener).cloned() else {
         return;
     };
@@ -89,12 +81,7 @@ pub async fn serve(
     let guard = Guard::new(conn, &server, Arc::clone(&verdicts));
     let mut stop = draining.clone();
     let session = Arc::new(Session {
-        connection: Connection {
-            socket: client,
-            local,
-            proxied,
-            tls,
-        },
+        connection: Connection { socket: client, local, proxied, tls },
         listener,
         generations,
         shared,

@@ -30,10 +30,7 @@ pub(super) struct Finish {
 
 impl Finish {
     pub(super) fn new(verdicts: Arc<Verdicts>) -> Self {
-        let record = Box::new(Record {
-            status: CLIENT_GONE,
-            ..Record::default()
-        });
+        let record = Box::new(Record { status: CLIENT_GONE, ..Record::default() });
         Self {
             started: Instant::now(),
             record,
@@ -75,11 +72,7 @@ impl Drop for Finish {
         let took = self.started.elapsed();
         if let Some(series) = &self.series {
             if self.upgrade {
-                series.upgrade_request(if self.passed_on {
-                    101
-                } else {
-                    self.record.status
-                });
+                series.upgrade_request(if self.passed_on { 101 } else { self.record.status });
             } else {
                 series.request(self.record.status, took);
             }

@@ -32,11 +32,8 @@ pub(super) async fn forward(
     finish: &mut Finish,
 ) -> Result<Answer, Refused> {
     let max = exchange.route.location.client_max_body_size;
-    let announced = exchange
-        .parts
-        .headers
-        .get(CONTENT_LENGTH)
-        .and_then(|n| n.to_str().ok()?.parse().ok());
+    let announced =
+        exchange.parts.headers.get(CONTENT_LENGTH).and_then(|n| n.to_str().ok()?.parse().ok());
     if max.is_some_and(|max| announced.is_some_and(|length: u64| length > max)) {
         return Err(Refused::BodyTooLarge);
     }
@@ -55,10 +52,8 @@ pub(super) async fn forward(
             break;
         };
         let head = (&uri, &headers);
-        let result = try_peer(
-            exchange, upstream, proxy, head, body_now, &lease, &fate, finish,
-        )
-        .await;
+        let result =
+            try_peer(exchange, upstream, proxy, head, body_now, &lease, &fate, finish).await;
         let (failure, unsent_body) = match result {
             Ok(response) => {
                 let failed = Failure::Status(response.status().as_u16());
@@ -90,10 +85,7 @@ pub(super) async fn forward(
     Err(last)
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "one turn of the loop above, apart to be readable"
-)]
+#[expect(clippy::too_many_arguments, reason = "one turn of the loop above, apart to be readable")]
 async fn try_peer(
     exchange: &Exchange<'_>,
     upstream: &RouteUpstream,
@@ -113,10 +105,7 @@ async fn try_peer(
     if let Some(mut idle) = exchange.shared.pool.take(key, keepalive) {
         match ask(&mut idle.sender, request, proxy.read_timeout, fate).await {
             Ok(response) => {
-                exchange
-                    .shared
-                    .pool
-                    .keep(key, idle.sender, idle.requests + 1, keepalive);
+                exchange.shared.pool.keep(key, idle.sender, idle.requests + 1, keepalive);
                 return checked(response);
             }
             Err((Failure::Unsent, Some(unsent))) => request = unsent,
@@ -145,10 +134,7 @@ async fn try_peer(
 /// Nobody asked for another protocol.
 fn checked(response: Response<Incoming>) -> Result<Response<Incoming>, (Failure, Option<Body>)> {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return Err((
-            Failure::Invalid("a 101 that nobody asked for".to_owned()),
-            None,
-        ));
+        return Err((Failure::Invalid("a 101 that nobody asked for".to_owned()), None));
     }
     Ok(response)
 }

@@ -46,11 +46,7 @@ impl std::fmt::Display for BuildError {
         match self {
             Self::Tls(error) => error.fmt(f),
             Self::AccessLog { path, error } => {
-                write!(
-                    f,
-                    "{}: the access log cannot be opened: {error}\n",
-                    path.display()
-                )?;
+                writeln!(f, "{}: the access log cannot be opened: {error}", path.display())?;
                 f.write_str("help: create the folder, or let the user of this process write there")
             }
         }
@@ -128,37 +124,22 @@ impl Generation {
             .map(|upstream| (upstream.name.as_str(), shared.registry.upstream(upstream)))
             .collect();
         let keys = HashMap::new();
-        let mut builder = Builder {
-            shared,
-            revision,
-            upstreams,
-            keys,
-            connectors: Vec::new(),
-        };
-        let sites: Result<Vec<_>, _> = config
-            .servers
-            .iter()
-            .map(|server| builder.site(server))
-            .collect();
+        let mut builder = Builder { shared, revision, upstreams, keys, connectors: Vec::new() };
+        let sites: Result<Vec<_>, _> =
+            config.servers.iter().map(|server| builder.site(server)).collect();
         let mut certificates = Vec::new();
         let mut entrances = HashMap::new();
         for listener in &config.listeners {
-            let servers: Vec<&Server> = listener
-                .servers
-                .iter()
-                .map(|index| config.servers[*index].as_ref())
-                .collect();
+            let servers: Vec<&Server> =
+                listener.servers.iter().map(|index| config.servers[*index].as_ref()).collect();
             let default = listener.default_server;
             let position = listener.servers.iter().position(|index| *index == default);
             let acceptor = if listener.tls {
                 let tickets = Arc::clone(&shared.tickets);
                 let (acceptor, facts) = Acceptor::new(&servers, position.unwrap_or(0), tickets)
                     .map_err(BuildError::Tls)?;
-                certificates.extend(
-                    facts
-                        .into_iter()
-                        .map(|(at, fact)| (listener.servers[at], fact)),
-                );
+                certificates
+                    .extend(facts.into_iter().map(|(at, fact)| (listener.servers[at], fact)));
                 Some(acceptor)
             } else {
                 None
@@ -166,23 +147,10 @@ impl Generation {
             let names = listener.servers.iter().zip(&servers);
             let names = names.map(|(index, server)| (*index, server.names.as_slice()));
             let names = NameTable::new(names, default);
-            entrances.insert(
-                listener.addr.clone(),
-                Entrance {
-                    names,
-                    default,
-                    acceptor,
-                },
-            );
+            entrances.insert(listener.addr.clone(), Entrance { names, default, acceptor });
         }
         certificates.dedup();
-        Ok(Self {
-            revision,
-            sites: sites?,
-            entrances,
-            certificates,
-            config,
-        })
+        Ok(Self { revision, sites: sites?, entrances, certificates, config })
     }
 
     /// The configuration.
@@ -198,19 +166,14 @@ impl Generation {
     /// The server that answers on a listener when no name fits. Its limits hold before a name is
     /// known.
     pub fn default_server(&self, listener: &ListenAddr) -> Option<&Arc<Server>> {
-        self.entrances
-            .get(listener)
-            .map(|entrance| &self.sites[entrance.default].model)
+        self.entrances.get(listener).map(|entrance| &self.sites[entrance.default].model)
     }
 
     /// The TLS acceptor of a listener, and how long a handshake may take.
     pub fn acceptor(&self, listener: &ListenAddr) -> Option<(Acceptor, Duration)> {
         let entrance = self.entrances.get(listener)?;
         let timeout = self.sites[entrance.default].model.ssl_handshake_timeout;
-        entrance
-            .acceptor
-            .clone()
-            .map(|acceptor| (acceptor, timeout))
+        entrance.acceptor.clone().map(|acceptor| (acceptor, timeout))
     }
 
     /// Every route's clocks and limits, for `Engine::set_policies`.
@@ -226,25 +189,19 @@ impl Generation {
 
     /// The certificates in use, each with its server.
     pub fn certificates(&self) -> impl Iterator<Item = (&Arc<Server>, &CertificateFacts)> {
-        self.certificates
-            .iter()
-            .map(|(server, facts)| (&self.config.servers[*server], facts))
+        self.certificates.iter().map(|(server, facts)| (&self.config.servers[*server], facts))
     }
 
     /// The server of a host name on a listener; `None` when the listener is gone.
     pub(super) fn site(&self, listener: &ListenAddr, host: &str) -> Option<&Site> {
-        self.entrances
-            .get(listener)
-            .map(|entrance| &self.sites[entrance.names.find(host)])
+        self.entrances.get(listener).map(|entrance| &self.sites[entrance.names.find(host)])
     }
 }
 
 impl Site {
     /// The route of a normalised path.
     pub(super) fn route(&self, path: &str) -> Option<(&Route, Found)> {
-        self.table
-            .find(path)
-            .map(|found| (&self.routes[found.location], found))
+        self.table.find(path).map(|found| (&self.routes[found.location], found))
     }
 
     /// Where requests are logged that belong to no location.
@@ -275,11 +232,8 @@ struct Builder<'a> {
 
 impl Builder<'_> {
     fn site(&mut self, server: &Arc<Server>) -> Result<Site, BuildError> {
-        let routes: Result<Vec<_>, _> = server
-            .locations
-            .iter()
-            .map(|location| self.route(server, location))
-            .collect();
+        let routes: Result<Vec<_>, _> =
+            server.locations.iter().map(|location| self.route(server, location)).collect();
         Ok(Site {
             label: server.label.as_str().into(),
             series: self.shared.metrics.server(&server.label),
@@ -294,10 +248,7 @@ impl Builder<'_> {
             self.shared
                 .log_writer
                 .open(log)
-                .map_err(|error| BuildError::AccessLog {
-                    path: log.path.clone(),
-                    error,
-                })
+                .map_err(|error| BuildError::AccessLog { path: log.path.clone(), error })
         };
         let log = location.access_log.as_ref().map(open).transpose()?;
         let upstream = match &location.action {
@@ -305,12 +256,7 @@ impl Builder<'_> {
             Action::Return { .. } | Action::Nothing => None,
         };
         let name = location.name.as_str().into();
-        Ok(Route {
-            name,
-            location: Arc::clone(location),
-            log,
-            upstream,
-        })
+        Ok(Route { name, location: Arc::clone(location), log, upstream })
     }
 
     fn upstream(
@@ -323,21 +269,12 @@ impl Builder<'_> {
         let Some(upstream) = self.upstreams.get(proxy.upstream.as_str()).cloned() else {
             return Ok(None);
         };
-        let tls = proxy
-            .tls
-            .as_ref()
-            .map(|config| self.connector(config))
-            .transpose()?;
+        let tls = proxy.tls.as_ref().map(|config| self.connector(config)).transpose()?;
         // Certificates may have changed in the files: another generation's TLS connections are
         // not this one's.
-        let pool_key = tls
-            .as_ref()
-            .map_or(0, |(_, index)| (self.revision << 16) + index + 1);
+        let pool_key = tls.as_ref().map_or(0, |(_, index)| (self.revision << 16) + index + 1);
         Ok(Some(RouteUpstream {
-            key: self.key(format!(
-                "{}|{}|{}",
-                server.label, location.name, proxy.upstream
-            )),
+            key: self.key(format!("{}|{}|{}", server.label, location.name, proxy.upstream)),
             name: proxy.upstream.as_str().into(),
             connect: ConnectOptions {
                 timeout: proxy.connect_timeout,
@@ -355,10 +292,7 @@ impl Builder<'_> {
         &mut self,
         config: &Arc<crate::config::model::ProxyTls>,
     ) -> Result<(Connector, u64), BuildError> {
-        let known = self
-            .connectors
-            .iter()
-            .position(|(other, _)| other == config);
+        let known = self.connectors.iter().position(|(other, _)| other == config);
         let index = match known {
             Some(index) => index,
             None => {
@@ -374,10 +308,6 @@ impl Builder<'_> {
     fn key(&mut self, name: String) -> RouteKey {
         let count = self.keys.entry(name.clone()).or_insert(0);
         *count += 1;
-        if *count == 1 {
-            name.into()
-        } else {
-            format!("{name}#{count}").into()
-        }
+        if *count == 1 { name.into() } else { format!("{name}#{count}").into() }
     }
 }

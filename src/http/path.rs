@@ -84,9 +84,7 @@ mod tests {
         ] {
             assert_eq!(normalise(raw).as_deref(), Some(path), "{raw}");
         }
-        for raw in [
-            "/..", "/a/../..", "/%2e%2e/", "/a%00b", "/a%", "/a%2", "/a%zz", "/%ff", "a",
-        ] {
+        for raw in ["/..", "/a/../..", "/%2e%2e/", "/a%00b", "/a%", "/a%2", "/a%zz", "/%ff", "a"] {
             assert_eq!(normalise(raw), None, "{raw}");
         }
     }

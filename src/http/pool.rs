@@ -56,15 +56,7 @@ impl Pool {
         let pool = Arc::clone(self);
         tokio::spawn(async move {
             if sender.ready().await.is_ok() {
-                pool.put(
-                    key,
-                    Idle {
-                        sender,
-                        requests,
-                        since: Instant::now(),
-                    },
-                    keepalive,
-                );
+                pool.put(key, Idle { sender, requests, since: Instant::now() }, keepalive);
                 // Whatever has not been used by then is closed.
                 tokio::time::sleep(keepalive.timeout).await;
                 pool.sweep(key, keepalive);

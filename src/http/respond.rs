@@ -42,6 +42,9 @@ pub(super) enum Refused {
 impl Refused {
     pub(super) const fn status(self) -> StatusCode {
         match self {
+            Self::BadPath
+            | Self::Guard(Refusal::Bad(_))
+            | Self::BodyBroken(None | Some(Refusal::Bad(_))) => StatusCode::BAD_REQUEST,
             Self::Guard(refusal) | Self::BodyBroken(Some(refusal)) => match refusal {
                 Refusal::Bad(_) => StatusCode::BAD_REQUEST,
                 Refusal::Method => StatusCode::METHOD_NOT_ALLOWED,
@@ -51,7 +54,6 @@ impl Refused {
                 Refusal::Coding => StatusCode::NOT_IMPLEMENTED,
                 Refusal::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             },
-            Self::BadPath | Self::BodyBroken(None) => StatusCode::BAD_REQUEST,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Forbidden | Self::Handshake(BadRequest::Origin) => StatusCode::FORBIDDEN,
             Self::Expectation => StatusCode::EXPECTATION_FAILED,

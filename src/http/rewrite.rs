@@ -27,13 +27,8 @@ const HOP_BY_HOP: [HeaderName; 7] = [
 ];
 
 /// What `Connection` cannot take away: without these a message would mean something else.
-const END_TO_END: [HeaderName; 5] = [
-    HOST,
-    CONTENT_LENGTH,
-    SEC_WEBSOCKET_KEY,
-    SEC_WEBSOCKET_VERSION,
-    SEC_WEBSOCKET_ACCEPT,
-];
+const END_TO_END: [HeaderName; 5] =
+    [HOST, CONTENT_LENGTH, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, SEC_WEBSOCKET_ACCEPT];
 
 /// Removes the fields of one hop.
 pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
@@ -66,10 +61,7 @@ pub(super) fn request_head(facts: &Facts<'_>, proxy: &Proxy, found: Found) -> (U
 fn remove_claims(headers: &mut HeaderMap, trusted: bool) {
     let is_claim = |name: &str| {
         name.starts_with("x-forwarded")
-            || matches!(
-                name,
-                "forwarded" | "x-real-ip" | "true-client-ip" | "x-client-ip"
-            )
+            || matches!(name, "forwarded" | "x-real-ip" | "true-client-ip" | "x-client-ip")
     };
     let gone: Vec<HeaderName> = headers
         .keys()

@@ -52,9 +52,7 @@ impl RouteTable {
             }
         }
         // Stable: of equals the first of the file stays first.
-        table
-            .prefixes
-            .sort_by_key(|prefix| std::cmp::Reverse(prefix.path.len()));
+        table.prefixes.sort_by_key(|prefix| std::cmp::Reverse(prefix.path.len()));
         table
     }
 
@@ -62,28 +60,16 @@ impl RouteTable {
     pub fn find(&self, path: &str) -> Option<Found> {
         let matched = path.len();
         if let Some(location) = self.exact.get(path) {
-            return Some(Found {
-                location: *location,
-                matched,
-            });
+            return Some(Found { location: *location, matched });
         }
-        let longest = self
-            .prefixes
-            .iter()
-            .find(|prefix| path.starts_with(&prefix.path));
+        let longest = self.prefixes.iter().find(|prefix| path.starts_with(&prefix.path));
         if longest.is_none_or(|prefix| !prefix.no_regex) {
             let pattern = self.patterns.iter().find(|(regex, _)| regex.is_match(path));
             if let Some((_, location)) = pattern {
-                return Some(Found {
-                    location: *location,
-                    matched,
-                });
+                return Some(Found { location: *location, matched });
             }
         }
-        longest.map(|prefix| Found {
-            location: prefix.location,
-            matched: prefix.path.len(),
-        })
+        longest.map(|prefix| Found { location: prefix.location, matched: prefix.path.len() })
     }
 }
 
@@ -94,10 +80,7 @@ mod tests {
     use super::*;
 
     fn prefix(path: &str, no_regex: bool) -> LocationPath {
-        LocationPath::Prefix {
-            path: path.to_owned(),
-            no_regex,
-        }
+        LocationPath::Prefix { path: path.to_owned(), no_regex }
     }
 
     #[test]
@@ -116,11 +99,7 @@ mod tests {
             ("/images/1.gif", 3),
             ("/documents/1.JPG", 4),
         ] {
-            assert_eq!(
-                table.find(path).map(|found| found.location),
-                Some(location),
-                "{path}"
-            );
+            assert_eq!(table.find(path).map(|found| found.location), Some(location), "{path}");
         }
     }
 
@@ -131,24 +110,18 @@ mod tests {
 
     /// The rules, read off nginx's documentation and nothing else.
     fn naive(paths: &[LocationPath], path: &str) -> Option<usize> {
-        let exact = paths
-            .iter()
-            .position(|p| matches!(p, LocationPath::Exact(e) if e == path));
+        let exact = paths.iter().position(|p| matches!(p, LocationPath::Exact(e) if e == path));
         let mut longest: Option<(usize, &str, bool)> = None;
         for (index, candidate) in paths.iter().enumerate() {
-            if let LocationPath::Prefix {
-                path: prefix,
-                no_regex,
-            } = candidate
+            if let LocationPath::Prefix { path: prefix, no_regex } = candidate
                 && path.starts_with(prefix.as_str())
                 && longest.is_none_or(|(_, best, _)| prefix.len() > best.len())
             {
                 longest = Some((index, prefix, *no_regex));
             }
         }
-        let pattern = paths
-            .iter()
-            .position(|p| matches!(p, LocationPath::Regex(r) if r.is_match(path)));
+        let pattern =
+            paths.iter().position(|p| matches!(p, LocationPath::Regex(r) if r.is_match(path)));
         match (exact, longest, pattern) {
             (Some(exact), ..) => Some(exact),
             (_, Some((index, _, true)), _) => Some(index),

@@ -42,11 +42,7 @@ pub(super) async fn handle(
     let mut finish = Finish::new(Arc::clone(&session.verdicts));
     let wants_upgrade = handshake::is_upgrade(request.headers());
     finish.upgrade = wants_upgrade;
-    finish.record.ssl_protocol = session
-        .connection
-        .tls
-        .as_ref()
-        .map_or("", |tls| tls.protocol);
+    finish.record.ssl_protocol = session.connection.tls.as_ref().map_or("", |tls| tls.protocol);
     let on_upgrade = wants_upgrade.then(|| hyper::upgrade::on(&mut request));
     let generation = session.generations.load_full();
     let (parts, incoming) = request.into_parts();
@@ -62,22 +58,11 @@ pub(super) async fn handle(
         let client = Client::of(&session.connection, &parts.headers, &no_real_ip());
         describe(&mut finish, &generation, site, None, &parts, &client);
         finish.log = site.log().cloned();
-        tracing::info!(
-            "client sent an invalid request: {}",
-            Refused::Guard(refusal).reason()
-        );
+        tracing::info!("client sent an invalid request: {}", Refused::Guard(refusal).reason());
         return answer(Refused::Guard(refusal).response(), None, finish, true);
     }
-    let outcome = act(
-        session,
-        &generation,
-        site,
-        number,
-        &parts,
-        incoming,
-        wants_upgrade,
-        &mut finish,
-    );
+    let outcome =
+        act(session, &generation, site, number, &parts, incoming, wants_upgrade, &mut finish);
     let (response, timeout) = match outcome.await {
         Ok(Outcome::Answer(given)) => given,
         Ok(Outcome::Switching(response, opening)) => {
@@ -97,10 +82,7 @@ pub(super) async fn handle(
 }
 
 /// Steps 4 to 6: the location, its rules, its action.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the middle of `handle`, apart to be readable"
-)]
+#[expect(clippy::too_many_arguments, reason = "the middle of `handle`, apart to be readable")]
 async fn act(
     session: &Session,
     generation: &Generation,
@@ -113,25 +95,12 @@ async fn act(
 ) -> Result<Outcome, Refused> {
     // 4. The location, by the decoded path.
     let asterisk = parts.uri.path() == "*";
-    let path = if asterisk {
-        Some("*".to_owned())
-    } else {
-        path::normalise(parts.uri.path())
-    };
+    let path = if asterisk { Some("*".to_owned()) } else { path::normalise(parts.uri.path()) };
     let routed = path.as_deref().and_then(|path| site.route(path));
     let real_ip = routed.map_or_else(no_real_ip, |(route, _)| route.location.real_ip.clone());
     let client = Client::of(&session.connection, &parts.headers, &real_ip);
-    describe(
-        finish,
-        generation,
-        site,
-        routed.map(|(route, _)| route),
-        parts,
-        &client,
-    );
-    finish.log = routed
-        .map_or_else(|| site.log(), |(route, _)| route.log.as_ref())
-        .cloned();
+    describe(finish, generation, site, routed.map(|(route, _)| route), parts, &client);
+    finish.log = routed.map_or_else(|| site.log(), |(route, _)| route.log.as_ref()).cloned();
     let path = path.ok_or(Refused::BadPath)?;
     let (route, found) = routed.ok_or(Refused::NotFound)?;
     // 5. Who is let in.
@@ -176,20 +145,10 @@ async fn run(
     finish: &mut Finish,
 ) -> Result<Outcome, Refused> {
     match (&exchange.route.location.action, &exchange.route.upstream) {
-        (
-            Action::Return {
-                status,
-                text,
-                redirect,
-            },
-            _,
-        ) => {
+        (Action::Return { status, text, redirect }, _) => {
             let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::OK);
             let text = text.expand(&exchange.facts(""));
-            Ok(Outcome::Answer((
-                respond::returned(status, text, *redirect),
-                None,
-            )))
+            Ok(Outcome::Answer((respond::returned(status, text, *redirect), None)))
         }
         (Action::Proxy(proxy), Some(upstream)) => {
             finish.record.upstream = Some(Arc::clone(&upstream.name));
@@ -199,9 +158,7 @@ async fn run(
                     Upgraded::Switching(response, opening) => Outcome::Switching(response, opening),
                 });
             }
-            forward(exchange, upstream, proxy, incoming, finish)
-                .await
-                .map(Outcome::Answer)
+            forward(exchange, upstream, proxy, incoming, finish).await.map(Outcome::Answer)
         }
         (Action::Proxy(_) | Action::Nothing, _) => Err(Refused::NotFound),
     }
@@ -215,11 +172,7 @@ fn switch(
     client: Option<OnUpgrade>,
     mut finish: Finish,
 ) -> Response<Body> {
-    let place = session
-        .place
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .take();
+    let place = session.place.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let (Some(client), Some(place)) = (client, place) {
         finish.answered(StatusCode::SWITCHING_PROTOCOLS.as_u16());
         tokio::spawn(opening.open(client, place, finish));
@@ -236,9 +189,7 @@ fn answer(
 ) -> Response<Body> {
     finish.answered(response.status().as_u16());
     if last && !response.headers().contains_key(CONNECTION) {
-        response
-            .headers_mut()
-            .insert(CONNECTION, HeaderValue::from_static("close"));
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response.map(|body| ResponseBody::new(body, timeout, finish).boxed_unsync())
 }
@@ -253,30 +204,16 @@ fn describe(
     client: &Client,
 ) {
     let field = |name: HeaderName| -> Box<str> {
-        let value = parts
-            .headers
-            .get(name)
-            .map(HeaderValue::as_bytes)
-            .unwrap_or_default();
+        let value = parts.headers.get(name).map(HeaderValue::as_bytes).unwrap_or_default();
         String::from_utf8_lossy(value).into()
     };
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let record = &mut finish.record;
     record.at_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
     record.remote_addr = client.text().into();
     record.method = parts.method.as_str().into();
-    record.request_uri = parts
-        .uri
-        .path_and_query()
-        .map_or("/", |target| target.as_str())
-        .into();
-    record.protocol = if parts.version == http::Version::HTTP_10 {
-        "HTTP/1.0"
-    } else {
-        "HTTP/1.1"
-    };
+    record.request_uri = parts.uri.path_and_query().map_or("/", |target| target.as_str()).into();
+    record.protocol = if parts.version == http::Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" };
     record.host = vars::http_host(parts).into();
     record.server = Arc::clone(&site.label);
     if let Some(route) = route {
@@ -297,7 +234,4 @@ fn no_real_ip() -> crate::config::model::RealIp {
     }
 }
 
-const _: () = assert!(
-    size_of::<guard::Refusal>() <= 24,
-    "a refusal is passed around by value"
-);
+const _: () = assert!(size_of::<guard::Refusal>() <= 24, "a refusal is passed around by value");

@@ -91,9 +91,7 @@ async fn pass_on(
     let mut attempts = Attempts::new(upstream, proxy);
     let mut last = Refused::NoPeer;
     while let Some(lease) = attempts.next(finish) {
-        let result = try_peer(
-            exchange, upstream, proxy, &uri, &headers, &accept, &lease, finish,
-        );
+        let result = try_peer(exchange, upstream, proxy, &uri, &headers, &accept, &lease, finish);
         let failure = match result.await {
             Ok(response) => {
                 let failed = Failure::Status(response.status().as_u16());
@@ -116,10 +114,7 @@ async fn pass_on(
 }
 
 /// One peer's answer: a proper 101, or anything else than a 101.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "one turn of the loop above, apart to be readable"
-)]
+#[expect(clippy::too_many_arguments, reason = "one turn of the loop above, apart to be readable")]
 async fn try_peer(
     exchange: &Exchange<'_>,
     upstream: &RouteUpstream,
@@ -159,10 +154,8 @@ fn conclude(
     }
     let on_upgrade = hyper::upgrade::on(&mut response);
     let field = |name| {
-        let value = response
-            .headers()
-            .get(name)
-            .and_then(|value: &HeaderValue| value.to_str().ok());
+        let value =
+            response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         Box::from(value.unwrap_or_default())
     };
     finish.record.ws = Some(Box::new(WsRecord {
@@ -172,12 +165,8 @@ fn conclude(
     }));
     let (mut answer, _) = finish_head(response, proxy);
     *answer.body_mut() = empty();
-    answer
-        .headers_mut()
-        .insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    answer
-        .headers_mut()
-        .insert(UPGRADE, HeaderValue::from_static("websocket"));
+    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    answer.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
     let opening = Opening {
         upstream: on_upgrade,
         lease,
@@ -193,14 +182,7 @@ impl Opening {
     /// Waits until both sockets are free and gives them to the relay. A client that went away
     /// before its 101 leaves a request that was not answered.
     pub(super) async fn open(self: Box<Self>, client: OnUpgrade, place: Place, finish: Finish) {
-        let Self {
-            upstream,
-            lease,
-            policy,
-            route,
-            series,
-            engine,
-        } = *self;
+        let Self { upstream, lease, policy, route, series, engine } = *self;
         let both = async { tokio::try_join!(client, upstream) };
         // The 101 is written at once or never: the clock of writing bounds it, this the rest.
         let Ok(Ok((client, upstream))) = tokio::time::timeout(Duration::from_secs(60), both).await
@@ -217,21 +199,8 @@ impl Opening {
             log.tunnel_opened(&record);
         }
         let Place { permit, active } = place;
-        let keep = Keep {
-            record,
-            log,
-            lease,
-            permit,
-            connection: active,
-        };
-        engine.adopt(NewTunnel {
-            client,
-            upstream,
-            policy,
-            route,
-            series,
-            keep: Box::new(keep),
-        });
+        let keep = Keep { record, log, lease, permit, connection: active };
+        engine.adopt(NewTunnel { client, upstream, policy, route, series, keep: Box::new(keep) });
     }
 }
 
@@ -247,9 +216,5 @@ fn client_leg(upgraded: hyper::upgrade::Upgraded) -> Option<Leg> {
 fn upstream_leg(upgraded: hyper::upgrade::Upgraded) -> Option<Leg> {
     let UpgradedParts { io, read_buf, .. } = upgraded.downcast::<TokioIo<Clocked>>().ok()?;
     let (fd, tls) = io.into_inner().into_inner().into_parts().ok()?;
-    Some(Leg {
-        fd,
-        tls,
-        early: read_buf.to_vec(),
-    })
+    Some(Leg { fd, tls, early: read_buf.to_vec() })
 }

@@ -37,7 +37,7 @@ impl RequestId {
             let mut bytes = [0; 16];
             // Without the kernel's random numbers an id is not unique, but the request is served.
             let _filled = getrandom::fill(&mut bytes);
-            bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+            format!("{:032x}", u128::from_be_bytes(bytes))
         })
     }
 }
@@ -47,10 +47,7 @@ impl Facts<'_> {
     fn header(&self, name: &http::HeaderName) -> String {
         let separator = if *name == COOKIE { "; " } else { ", " };
         let values = self.parts.headers.get_all(name);
-        let values: Vec<_> = values
-            .iter()
-            .map(|v| String::from_utf8_lossy(v.as_bytes()))
-            .collect();
+        let values: Vec<_> = values.iter().map(|v| String::from_utf8_lossy(v.as_bytes())).collect();
         values.join(separator)
     }
 
@@ -68,13 +65,12 @@ impl Facts<'_> {
 
     fn cookie(&self, name: &str) -> Option<&str> {
         let cookies = self.parts.headers.get_all(COOKIE).iter();
-        cookies
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(';'))
-            .find_map(|pair| {
+        cookies.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(';')).find_map(
+            |pair| {
                 let (key, value) = pair.trim().split_once('=')?;
                 (key == name).then_some(value)
-            })
+            },
+        )
     }
 
     const fn is_https(&self) -> bool {
@@ -83,54 +79,28 @@ impl Facts<'_> {
 
     /// A trusted sender's own field, or what we know ourselves.
     fn forwarded(&self, name: &'static str, own: impl FnOnce() -> String) -> String {
-        let told = self
-            .client
-            .trusted
-            .then(|| self.parts.headers.get(name))
-            .flatten();
-        told.and_then(|value| value.to_str().ok())
-            .map_or_else(own, str::to_owned)
+        let told = self.client.trusted.then(|| self.parts.headers.get(name)).flatten();
+        told.and_then(|value| value.to_str().ok()).map_or_else(own, str::to_owned)
     }
 
     fn forwarded_for(&self) -> String {
         let own = text(self.client.sender);
         let name = http::HeaderName::from_static("x-forwarded-for");
-        let told = if self.client.trusted {
-            self.header(&name)
-        } else {
-            String::new()
-        };
-        if told.is_empty() {
-            own
-        } else {
-            format!("{told}, {own}")
-        }
+        let told = if self.client.trusted { self.header(&name) } else { String::new() };
+        if told.is_empty() { own } else { format!("{told}, {own}") }
     }
 }
 
 /// The host a request is for: of an absolute-form target, else of the `Host` field.
 pub(super) fn http_host(parts: &Parts) -> String {
-    let authority = parts
-        .uri
-        .authority()
-        .map(|authority| authority.as_str().to_owned());
-    let field = || {
-        parts
-            .headers
-            .get(HOST)
-            .and_then(|host| host.to_str().ok())
-            .map(str::to_owned)
-    };
+    let authority = parts.uri.authority().map(|authority| authority.as_str().to_owned());
+    let field = || parts.headers.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
     authority.or_else(field).unwrap_or_default()
 }
 
 /// A host without its port, in lower case, without a final dot.
 pub(super) fn host_name(host: &str) -> String {
-    let end = if host.ends_with(']') {
-        None
-    } else {
-        host.rfind(':')
-    };
+    let end = if host.ends_with(']') { None } else { host.rfind(':') };
     let name = end.map_or(host, |end| &host[..end]);
     name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }
@@ -165,20 +135,11 @@ impl Lookup for Facts<'_> {
             Var::ServerName => out.push_str(self.server),
             Var::Scheme => out.push_str(if self.is_https() { "https" } else { "http" }),
             Var::RequestUri => {
-                out.push_str(
-                    self.parts
-                        .uri
-                        .path_and_query()
-                        .map_or("/", |target| target.as_str()),
-                );
+                out.push_str(self.parts.uri.path_and_query().map_or("/", |target| target.as_str()));
             }
             Var::Uri => out.push_str(self.path),
             Var::Args => out.push_str(self.parts.uri.query().unwrap_or_default()),
-            Var::IsArgs => out.push_str(if self.parts.uri.query().is_some() {
-                "?"
-            } else {
-                ""
-            }),
+            Var::IsArgs => out.push_str(if self.parts.uri.query().is_some() { "?" } else { "" }),
             Var::RequestMethod => out.push_str(self.parts.method.as_str()),
             Var::ProxyAddXForwardedFor => out.push_str(&self.forwarded_for()),
             Var::ForwardedProto => {
@@ -194,11 +155,7 @@ impl Lookup for Facts<'_> {
             Var::SslProtocol => out.push_str(tls().map_or("", |tls| tls.protocol)),
             Var::SslCipher => out.push_str(tls().map_or("", |tls| tls.cipher)),
             Var::SslServerName => {
-                out.push_str(
-                    tls()
-                        .and_then(|tls| tls.server_name.as_deref())
-                        .unwrap_or_default(),
-                );
+                out.push_str(tls().and_then(|tls| tls.server_name.as_deref()).unwrap_or_default());
             }
             Var::Status => {
                 if let Some(status) = self.status {

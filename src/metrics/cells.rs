@@ -75,28 +75,16 @@ struct Family {
 
 impl Family {
     const fn new(name: &'static str, help: &'static str, kind: MetricType, scale: f64) -> Self {
-        Self {
-            name,
-            help,
-            kind,
-            metrics: BTreeMap::new(),
-            scale,
-        }
+        Self { name, help, kind, metrics: BTreeMap::new(), scale }
     }
 
     fn add(&mut self, labels: &[(&'static str, &str)], value: u64) {
-        let labels = labels
-            .iter()
-            .map(|(name, value)| (*name, (*value).to_owned()))
-            .collect();
+        let labels = labels.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
         let sum = self.metrics.entry(labels).or_default();
         *sum = sum.wrapping_add(value);
     }
 
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "the text format is floating point"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "the text format is floating point")]
     fn metric(&self, labels: &[(&str, String)], value: u64) -> Metric {
         let value = value as f64 / self.scale;
         let mut metric = Metric::from_label(labels.iter().map(|(k, v)| label(k, v)).collect());
@@ -118,11 +106,7 @@ impl Family {
         family.set_help(self.help.to_owned());
         family.set_field_type(self.kind);
         let metrics = self.metrics.iter();
-        family.set_metric(
-            metrics
-                .map(|(labels, value)| self.metric(labels, *value))
-                .collect(),
-        );
+        family.set_metric(metrics.map(|(labels, value)| self.metric(labels, *value)).collect());
         family
     }
 }
@@ -141,57 +125,26 @@ pub(super) fn families<'a>(
 ) -> Vec<MetricFamily> {
     use MetricType::{COUNTER, GAUGE};
     let family = Family::new;
-    let mut messages = family(
-        "wayhold_ws_messages_total",
-        "Messages that came from a leg.",
-        COUNTER,
-        1.0,
-    );
-    let mut payload = family(
-        "wayhold_ws_payload_bytes_total",
-        "Payload bytes of data frames.",
-        COUNTER,
-        1.0,
-    );
-    let mut control = family(
-        "wayhold_ws_control_frames_total",
-        "Control frames of a leg.",
-        COUNTER,
-        1.0,
-    );
+    let mut messages =
+        family("wayhold_ws_messages_total", "Messages that came from a leg.", COUNTER, 1.0);
+    let mut payload =
+        family("wayhold_ws_payload_bytes_total", "Payload bytes of data frames.", COUNTER, 1.0);
+    let mut control =
+        family("wayhold_ws_control_frames_total", "Control frames of a leg.", COUNTER, 1.0);
     let stalled_name = "wayhold_ws_backpressure_seconds_total";
-    let mut stalled = family(
-        stalled_name,
-        "Time that bytes had to wait for a leg.",
-        COUNTER,
-        1e3,
-    );
-    let mut buffered = family(
-        "wayhold_ws_buffered_bytes",
-        "Bytes that wait for a leg to take them.",
-        GAUGE,
-        1.0,
-    );
+    let mut stalled = family(stalled_name, "Time that bytes had to wait for a leg.", COUNTER, 1e3);
+    let mut buffered =
+        family("wayhold_ws_buffered_bytes", "Bytes that wait for a leg to take them.", GAUGE, 1.0);
     for series in tunnels {
         let (server, upstream) = (("server", series.server()), ("upstream", series.upstream()));
         for (i, direction) in ["in", "out"].into_iter().enumerate() {
             let direction = ("direction", direction);
             let sum = |cell: fn(&TunnelCells) -> &[Cell; 2]| {
-                series
-                    .workers()
-                    .iter()
-                    .map(|cells| cell(cells)[i].get())
-                    .fold(0, u64::wrapping_add)
+                series.workers().iter().map(|cells| cell(cells)[i].get()).fold(0, u64::wrapping_add)
             };
             let pair = [server, upstream, direction];
-            messages.add(
-                &[pair[0], pair[1], pair[2], ("type", "text")],
-                sum(|c| &c.text),
-            );
-            messages.add(
-                &[pair[0], pair[1], pair[2], ("type", "binary")],
-                sum(|c| &c.binary),
-            );
+            messages.add(&[pair[0], pair[1], pair[2], ("type", "text")], sum(|c| &c.text));
+            messages.add(&[pair[0], pair[1], pair[2], ("type", "binary")], sum(|c| &c.binary));
             payload.add(&pair, sum(|c| &c.payload));
             control.add(&[server, direction, ("opcode", "ping")], sum(|c| &c.ping));
             control.add(&[server, direction, ("opcode", "pong")], sum(|c| &c.pong));
@@ -207,12 +160,8 @@ pub(super) fn families<'a>(
         COUNTER,
         1e6,
     );
-    let mut active = family(
-        "wayhold_worker_tunnels_active",
-        "Tunnels of a relay thread.",
-        GAUGE,
-        1.0,
-    );
+    let mut active =
+        family("wayhold_worker_tunnels_active", "Tunnels of a relay thread.", GAUGE, 1.0);
     for (index, worker) in workers.enumerate() {
         let index = index.to_string();
         busy.add(&[("worker", &index)], worker.busy_us.get());

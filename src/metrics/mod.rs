@@ -23,13 +23,11 @@ pub use series::{
 };
 
 /// Buckets of things that take milliseconds, in seconds: handshakes, connects, requests.
-const SECONDS: &[f64] = &[
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0,
-];
+const SECONDS: &[f64] =
+    &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
 /// Buckets of a tunnel's life, in seconds: up to a week.
-const LIFE: &[f64] = &[
-    1.0, 10.0, 60.0, 300.0, 900.0, 3600.0, 10_800.0, 43_200.0, 86_400.0, 604_800.0,
-];
+const LIFE: &[f64] =
+    &[1.0, 10.0, 60.0, 300.0, 900.0, 3600.0, 10_800.0, 43_200.0, 86_400.0, 604_800.0];
 
 /// All metrics of the process.
 #[derive(Debug)]
@@ -85,9 +83,7 @@ impl Declare<'_> {
     ) -> T {
         // Names and labels are the literals below; a test declares them all.
         let family = made.expect("a family's name and labels are valid");
-        self.0
-            .register(Box::new(family.clone()))
-            .expect("no family is declared twice");
+        self.0.register(Box::new(family.clone())).expect("no family is declared twice");
         family
     }
 
@@ -114,40 +110,25 @@ fn opts(name: &str, help: &str) -> Opts {
 }
 
 impl Families {
+    #[expect(clippy::too_many_lines, reason = "a list of declarations")]
     fn declare(registry: &Registry) -> Self {
         let d = Declare(registry);
-        let build = d.gauges(
-            "build_info",
-            "Which build this is.",
-            &["version", "revision"],
-        );
+        let build = d.gauges("build_info", "Which build this is.", &["version", "revision"]);
         let revision = option_env!("WAYHOLD_REVISION").unwrap_or("unknown");
-        build
-            .with_label_values(&[env!("CARGO_PKG_VERSION"), revision])
-            .set(1);
+        build.with_label_values(&[env!("CARGO_PKG_VERSION"), revision]).set(1);
         Self {
             reloads: d.counters(
                 "config_reloads_total",
                 "Reloads of the configuration.",
                 &["result"],
             ),
-            reload_ok: d.gauge(
-                "config_last_reload_successful",
-                "Whether the last reload worked.",
-            ),
+            reload_ok: d.gauge("config_last_reload_successful", "Whether the last reload worked."),
             reload_at: d.gauge(
                 "config_last_reload_success_timestamp_seconds",
                 "When a configuration was last loaded.",
             ),
-            revision: d.gauge(
-                "config_revision",
-                "Which configuration of this process runs.",
-            ),
-            accepted: d.counters(
-                "connections_accepted_total",
-                "Connections taken.",
-                &["listener"],
-            ),
+            revision: d.gauge("config_revision", "Which configuration of this process runs."),
+            accepted: d.counters("connections_accepted_total", "Connections taken.", &["listener"]),
             rejected: d.counters(
                 "connections_rejected_total",
                 "Connections turned away.",
@@ -166,17 +147,10 @@ impl Families {
                 SECONDS,
             ),
             not_after: d.enter(GaugeVec::new(
-                opts(
-                    "tls_certificate_not_after_timestamp_seconds",
-                    "When a certificate expires.",
-                ),
+                opts("tls_certificate_not_after_timestamp_seconds", "When a certificate expires."),
                 &["server", "subject"],
             )),
-            requests: d.counters(
-                "http_requests_total",
-                "Requests answered.",
-                &["server", "code"],
-            ),
+            requests: d.counters("http_requests_total", "Requests answered.", &["server", "code"]),
             request_duration: d.histograms(
                 "http_request_duration_seconds",
                 "How long plain requests took.",
@@ -221,11 +195,7 @@ impl Families {
                 &["server", "side"],
                 SECONDS,
             ),
-            peer_up: d.gauges(
-                "upstream_peer_up",
-                "Whether a peer is used.",
-                &["upstream", "peer"],
-            ),
+            peer_up: d.gauges("upstream_peer_up", "Whether a peer is used.", &["upstream", "peer"]),
             peer_weight: d.gauges(
                 "upstream_peer_weight",
                 "A peer's weight.",
@@ -277,9 +247,7 @@ impl Metrics {
         }
         let process = prometheus::process_collector::ProcessCollector::for_self();
         // Declared once, in a registry of our own.
-        registry
-            .register(Box::new(process))
-            .expect("no other process series");
+        registry.register(Box::new(process)).expect("no other process series");
         Arc::new(Self {
             registry,
             families,
@@ -301,16 +269,9 @@ impl Metrics {
     /// Handles of the tunnels of a (server, upstream) pair: always the same for the same pair.
     pub fn tunnels(&self, server: &str, upstream: &str) -> Arc<TunnelSeries> {
         let mut all = self.tunnels.lock().unwrap_or_else(PoisonError::into_inner);
-        let series = all
-            .entry((server.to_owned(), upstream.to_owned()))
-            .or_insert_with(|| {
-                Arc::new(TunnelSeries::new(
-                    &self.families,
-                    self.workers.len(),
-                    server,
-                    upstream,
-                ))
-            });
+        let series = all.entry((server.to_owned(), upstream.to_owned())).or_insert_with(|| {
+            Arc::new(TunnelSeries::new(&self.families, self.workers.len(), server, upstream))
+        });
         Arc::clone(series)
     }
 
@@ -342,40 +303,26 @@ impl Metrics {
             families.reloads.with_label_values(&[result]).inc();
         }
         if success {
-            let now = SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .unwrap_or_default();
-            families
-                .reload_at
-                .set(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
-            families
-                .revision
-                .set(i64::try_from(revision).unwrap_or(i64::MAX));
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            families.reload_at.set(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+            families.revision.set(i64::try_from(revision).unwrap_or(i64::MAX));
         }
     }
 
     /// `tls_certificate_not_after_timestamp_seconds`, all of a generation at once:
     /// (server, subject, unix seconds).
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "the text format is floating point"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "the text format is floating point")]
     pub fn set_certificates(&self, all: &[(String, String, i64)]) {
         self.families.not_after.reset();
         for (server, subject, not_after) in all {
-            self.families
-                .not_after
-                .with_label_values(&[server, subject])
-                .set(*not_after as f64);
+            self.families.not_after.with_label_values(&[server, subject]).set(*not_after as f64);
         }
     }
 
     /// `draining`, `drain_tunnels_remaining`.
     pub fn set_draining(&self, draining: bool, remaining: usize) {
         self.families.draining.set(i64::from(draining));
-        self.families
-            .drain_remaining
-            .set(i64::try_from(remaining).unwrap_or(i64::MAX));
+        self.families.drain_remaining.set(i64::try_from(remaining).unwrap_or(i64::MAX));
     }
 
     /// `access_log_dropped_total`

@@ -39,10 +39,7 @@ impl Metrics {
 /// Whether an `Accept-Encoding` takes gzip (RFC 9110 §12.5.3).
 pub fn accepts_gzip(header: Option<&str>) -> bool {
     let refused = |params: &str| {
-        let weight = params
-            .trim()
-            .strip_prefix("q=")
-            .and_then(|q| q.trim().parse::<f32>().ok());
+        let weight = params.trim().strip_prefix("q=").and_then(|q| q.trim().parse::<f32>().ok());
         weight == Some(0.0)
     };
     header.is_some_and(|value| {

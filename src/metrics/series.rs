@@ -119,15 +119,10 @@ impl Drop for ActiveConnection {
 
 impl ListenerSeries {
     pub(super) fn new(families: &Families, addr: &str) -> Self {
-        let rejected = |reason: &RejectReason| {
-            families
-                .rejected
-                .with_label_values(&[addr, reason.as_str()])
-        };
+        let rejected =
+            |reason: &RejectReason| families.rejected.with_label_values(&[addr, reason.as_str()]);
         let handshake = |result: &HandshakeResult| {
-            families
-                .tls_handshakes
-                .with_label_values(&[addr, result.as_str()])
+            families.tls_handshakes.with_label_values(&[addr, result.as_str()])
         };
         Self {
             accepted: families.accepted.with_label_values(&[addr]),
@@ -169,10 +164,7 @@ impl ServerSeries {
     pub(super) fn new(families: &Families, server: &str) -> Self {
         let class = |code| families.requests.with_label_values(&[server, code]);
         Self {
-            requests: ["1xx", "2xx", "3xx", "4xx", "5xx"]
-                .into_iter()
-                .map(class)
-                .collect(),
+            requests: ["1xx", "2xx", "3xx", "4xx", "5xx"].into_iter().map(class).collect(),
             duration: families.request_duration.with_label_values(&[server]),
         }
     }
@@ -209,9 +201,7 @@ impl TunnelSeries {
     pub(super) fn new(families: &Families, workers: usize, server: &str, upstream: &str) -> Self {
         let pair = [server, upstream];
         let upgrade = |result: &UpgradeResult| {
-            families
-                .upgrades
-                .with_label_values(&[server, upstream, result.as_str()])
+            families.upgrades.with_label_values(&[server, upstream, result.as_str()])
         };
         let rtt = |side| families.ping_rtt.with_label_values(&[server, side]);
         Self {
@@ -220,9 +210,7 @@ impl TunnelSeries {
             workers: (0..workers).map(|_| TunnelCells::default()).collect(),
             upgrades: UpgradeResult::ALL.iter().map(upgrade).collect(),
             handshake_duration: families.upgrade_duration.with_label_values(&pair),
-            active: families
-                .tunnels_active
-                .with_label_values(&[server, upstream, "h1"]),
+            active: families.tunnels_active.with_label_values(&[server, upstream, "h1"]),
             duration: families.tunnel_duration.with_label_values(&pair),
             closed: families.tunnels_closed.clone(),
             proxy_closes: families.proxy_closes.clone(),
@@ -262,13 +250,9 @@ impl TunnelSeries {
         self.duration.observe(lived.as_secs_f64());
         let code = code_label(ending.code);
         let initiator = ending.initiator.as_str();
-        self.closed
-            .with_label_values(&[&*self.server, &self.upstream, initiator, &code])
-            .inc();
+        self.closed.with_label_values(&[&*self.server, &self.upstream, initiator, &code]).inc();
         if ending.initiator == Initiator::Proxy {
-            self.proxy_closes
-                .with_label_values(&[&*self.server, ending.cause.as_str()])
-                .inc();
+            self.proxy_closes.with_label_values(&[&*self.server, ending.cause.as_str()]).inc();
         }
     }
 
@@ -347,9 +331,7 @@ impl PeerSeries {
     pub(super) fn new(families: &Families, upstream: &str, peer: &str) -> Self {
         let labels = [upstream, peer];
         let connect = |result: &ConnectResult| {
-            families
-                .connects
-                .with_label_values(&[upstream, peer, result.as_str()])
+            families.connects.with_label_values(&[upstream, peer, result.as_str()])
         };
         Self {
             labels: labels.map(str::to_owned),
@@ -398,10 +380,7 @@ impl PeerSeries {
 impl Drop for PeerSeries {
     fn drop(&mut self) {
         let [upstream, peer] = [&*self.labels[0], &*self.labels[1]];
-        let Remove {
-            gauges,
-            counters: [unavailable, connects],
-        } = &*self.remove;
+        let Remove { gauges, counters: [unavailable, connects] } = &*self.remove;
         // Removing what is not there is no error to anybody.
         for gauge in gauges {
             let _gone = gauge.remove_label_values(&[upstream, peer]);

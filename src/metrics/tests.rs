@@ -12,9 +12,7 @@ fn page(metrics: &Metrics) -> String {
 
 fn full() -> Arc<Metrics> {
     let metrics = Metrics::new(2);
-    metrics
-        .listener("127.0.0.1:80")
-        .handshake(HandshakeResult::Full, Duration::from_millis(3));
+    metrics.listener("127.0.0.1:80").handshake(HandshakeResult::Full, Duration::from_millis(3));
     metrics.server("a").request(200, Duration::from_millis(5));
     metrics.upstream("u").retried();
     metrics.set_certificates(&[("a".to_owned(), "CN=a".to_owned(), 1_900_000_000)]);
@@ -37,10 +35,7 @@ fn the_page_is_well_formed() {
         if let Some(rest) = line.strip_prefix("# TYPE ") {
             let (name, kind) = rest.split_once(' ').unwrap();
             assert!(families.insert(name.to_owned()), "{name} stands twice");
-            assert!(
-                name.starts_with("wayhold_") || name.starts_with("process_"),
-                "{name}"
-            );
+            assert!(name.starts_with("wayhold_") || name.starts_with("process_"), "{name}");
             assert_eq!(name.ends_with("_total"), kind == "counter", "{name}");
         } else if !line.starts_with('#') {
             let (name, value) = line.rsplit_once(' ').unwrap();
@@ -60,10 +55,7 @@ fn the_cells_of_all_workers_are_summed() {
     assert!(
         page.lines().any(|line| sorted(line) == sorted(text)),
         "{}",
-        page.lines()
-            .filter(|l| l.contains("ws_messages"))
-            .collect::<Vec<_>>()
-            .join("\n")
+        page.lines().filter(|l| l.contains("ws_messages")).collect::<Vec<_>>().join("\n")
     );
     assert!(page.contains("wayhold_ws_payload_bytes_total"));
 }
@@ -108,22 +100,12 @@ fn a_peer_s_series_go_with_it_and_a_pair_s_stay() {
     assert!(page(&metrics).contains("peer=\"127.0.0.1:1\""));
     drop(peer);
     assert!(!page(&metrics).contains("peer=\"127.0.0.1:1\""));
-    assert!(Arc::ptr_eq(
-        &metrics.tunnels("a", "u"),
-        &metrics.tunnels("a", "u")
-    ));
+    assert!(Arc::ptr_eq(&metrics.tunnels("a", "u"), &metrics.tunnels("a", "u")));
 }
 
 #[test]
 fn codes_that_endpoints_invent_are_few_labels() {
-    let labels = [
-        None,
-        Some(0),
-        Some(1006),
-        Some(3001),
-        Some(4999),
-        Some(5000),
-    ];
+    let labels = [None, Some(0), Some(1006), Some(3001), Some(4999), Some(5000)];
     let labels: Vec<String> = labels.into_iter().map(series::code_label).collect();
     assert_eq!(labels, ["other", "other", "1006", "3xxx", "4xxx", "other"]);
 }

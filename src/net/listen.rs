@@ -22,10 +22,7 @@ pub struct Listener {
 enum Kind {
     Tcp(TcpListener),
     /// The file is only kept for its end.
-    Unix(
-        UnixListener,
-        #[expect(dead_code, reason = "it acts when dropped")] SocketFile,
-    ),
+    Unix(UnixListener, #[expect(dead_code, reason = "it acts when dropped")] SocketFile),
 }
 
 /// A Unix socket's file, which goes with the listener as long as it is still its own.
@@ -69,10 +66,7 @@ impl Listener {
         socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
         let listener = TcpListener::from_std(socket.into())?;
         let local = ListenAddr::Tcp(listener.local_addr()?);
-        Ok(Self {
-            kind: Kind::Tcp(listener),
-            local,
-        })
+        Ok(Self { kind: Kind::Tcp(listener), local })
     }
 
     fn bind_unix(path: &Path, backlog: u32) -> io::Result<Self> {
@@ -88,14 +82,8 @@ impl Listener {
         socket.set_nonblocking(true)?;
         socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
         let listener = UnixListener::from_std(socket.into())?;
-        let file = SocketFile {
-            path: path.to_owned(),
-            inode: inode(path).unwrap_or(0),
-        };
-        Ok(Self {
-            kind: Kind::Unix(listener, file),
-            local: ListenAddr::Unix(path.to_owned()),
-        })
+        let file = SocketFile { path: path.to_owned(), inode: inode(path).unwrap_or(0) };
+        Ok(Self { kind: Kind::Unix(listener, file), local: ListenAddr::Unix(path.to_owned()) })
     }
 
     /// The next connection, with the client's address and our own.
@@ -110,11 +98,7 @@ impl Listener {
                 stream.set_nodelay(true)?;
                 let local = stream.local_addr()?;
                 let local = SocketAddr::new(local.ip().to_canonical(), local.port());
-                Ok((
-                    Stream::Tcp(stream),
-                    ClientAddr::from_ip(client),
-                    ListenAddr::Tcp(local),
-                ))
+                Ok((Stream::Tcp(stream), ClientAddr::from_ip(client), ListenAddr::Tcp(local)))
             }
             Kind::Unix(listener, _) => {
                 let (stream, _) = listener.accept().await?;
@@ -171,12 +155,8 @@ mod tests {
     async fn an_ipv4_client_of_an_ipv6_socket_is_written_as_ipv4() {
         let any: SocketAddr = "[::]:0".parse().unwrap();
         let listener = Listener::bind(&ListenAddr::Tcp(any), false, 16).unwrap();
-        let ListenAddr::Tcp(local) = listener.local_addr() else {
-            unreachable!()
-        };
-        let client = tokio::net::TcpStream::connect(("127.0.0.1", local.port()))
-            .await
-            .unwrap();
+        let ListenAddr::Tcp(local) = listener.local_addr() else { unreachable!() };
+        let client = tokio::net::TcpStream::connect(("127.0.0.1", local.port())).await.unwrap();
         let (_, addr, ours) = listener.accept().await.unwrap();
         assert_eq!(addr, ClientAddr::Ip(client.local_addr().unwrap()));
         assert_eq!(ours.to_string(), format!("127.0.0.1:{}", local.port()));

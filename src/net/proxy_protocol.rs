@@ -41,11 +41,7 @@ pub async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Header> {
             return Err(invalid("no PROXY protocol header"));
         }
     }
-    if start == SIGNATURE {
-        read_v2(stream).await
-    } else {
-        read_v1(stream, start).await
-    }
+    if start == SIGNATURE { read_v2(stream).await } else { read_v1(stream, start).await }
 }
 
 /// The rest of a line, byte by byte: nothing behind it may be taken from the stream.
@@ -108,9 +104,7 @@ async fn read_v2(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Header> {
     match version_command {
         0x20 => Ok(Header::Local),
         0x21 => parse_v2(family, &body).ok_or_else(|| invalid("the PROXY protocol header is cut")),
-        _ => Err(invalid(
-            "the PROXY protocol header has an unknown version or command",
-        )),
+        _ => Err(invalid("the PROXY protocol header has an unknown version or command")),
     }
 }
 
@@ -128,20 +122,13 @@ fn parse_v2(family: u8, body: &[u8]) -> Option<Header> {
     match family {
         0x11 => {
             let body = body.get(..12)?;
-            let address = |at: usize| {
-                <[u8; 4]>::try_from(&body[at..at + 4])
-                    .ok()
-                    .map(IpAddr::from)
-            };
+            let address = |at: usize| <[u8; 4]>::try_from(&body[at..at + 4]).ok().map(IpAddr::from);
             Some(pair(address(0)?, address(4)?, &body[8..]))
         }
         0x21 => {
             let body = body.get(..36)?;
-            let address = |at: usize| {
-                <[u8; 16]>::try_from(&body[at..at + 16])
-                    .ok()
-                    .map(IpAddr::from)
-            };
+            let address =
+                |at: usize| <[u8; 16]>::try_from(&body[at..at + 16]).ok().map(IpAddr::from);
             Some(pair(address(0)?, address(16)?, &body[32..]))
         }
         0x00 | 0x12 | 0x22 | 0x31 | 0x32 => Some(Header::Local),
@@ -182,9 +169,7 @@ mod tests {
         assert_eq!((header, rest), (expected, 5));
         let (header, rest) = parse(b"PROXY UNKNOWN\r\nx").await.unwrap();
         assert_eq!((header, rest), (Header::Local, 1));
-        let (header, _) = parse(b"PROXY TCP6 ::1 2001:db8::1 1 65535\r\n")
-            .await
-            .unwrap();
+        let (header, _) = parse(b"PROXY TCP6 ::1 2001:db8::1 1 65535\r\n").await.unwrap();
         assert!(matches!(header, Header::Proxied { source, .. } if source.is_ipv6()));
     }
 
@@ -215,10 +200,7 @@ mod tests {
             v2(0x21, 0x41, &[0; 36]),
             v2(0x21, 0x11, &[0; 5000]),
         ] {
-            assert_eq!(
-                parse(&bytes).await.unwrap_err().kind(),
-                io::ErrorKind::InvalidData
-            );
+            assert_eq!(parse(&bytes).await.unwrap_err().kind(), io::ErrorKind::InvalidData);
         }
     }
 
@@ -235,10 +217,7 @@ mod tests {
         };
         assert_eq!((header, rest), (expected, 1));
         assert_eq!(parse(&v2(0x20, 0, &[])).await.unwrap().0, Header::Local);
-        assert_eq!(
-            parse(&v2(0x21, 0x31, &[0; 216])).await.unwrap().0,
-            Header::Local
-        );
+        assert_eq!(parse(&v2(0x21, 0x31, &[0; 216])).await.unwrap().0, Header::Local);
     }
 
     #[tokio::test]

@@ -24,6 +24,7 @@ pub(super) enum Got {
 
 /// One leg of a tunnel.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts of a socket")]
 pub(super) struct Leg {
     socket: Socket,
     tls: Option<Box<Connection>>,
@@ -75,20 +76,14 @@ impl Leg {
         }
         match receive(&self.socket, plain) {
             Ok(0) => Got::End(self.end()),
-            Ok(len) => Got::Bytes {
-                len,
-                more: len == plain.len() || self.hung_up,
-            },
+            Ok(len) => Got::Bytes { len, more: len == plain.len() || self.hung_up },
             Err(error) => Self::failed(&error),
         }
     }
 
     fn failed(error: &io::Error) -> Got {
         match error.kind() {
-            io::ErrorKind::WouldBlock => Got::Bytes {
-                len: 0,
-                more: false,
-            },
+            io::ErrorKind::WouldBlock => Got::Bytes { len: 0, more: false },
             _ => Got::End(End::Reset),
         }
     }
@@ -131,10 +126,7 @@ impl Leg {
         }
         match len {
             0 if closed => Got::End(End::Eof),
-            len => Got::Bytes {
-                len,
-                more: received == records.len() || self.hung_up || closed,
-            },
+            len => Got::Bytes { len, more: received == records.len() || self.hung_up || closed },
         }
     }
 

@@ -115,24 +115,15 @@ impl Engine {
             let thread = std::thread::Builder::new()
                 .name(format!("relay-{index}"))
                 .spawn(move || worker.run())?;
-            Ok(Handle {
-                commands,
-                waker,
-                tunnels,
-                thread: Mutex::new(Some(thread)),
-            })
+            Ok(Handle { commands, waker, tunnels, thread: Mutex::new(Some(thread)) })
         };
-        Ok(Arc::new(Self {
-            workers: (0..workers.max(1)).map(start).collect::<io::Result<_>>()?,
-        }))
+        Ok(Arc::new(Self { workers: (0..workers.max(1)).map(start).collect::<io::Result<_>>()? }))
     }
 
     /// Carries a tunnel, on the thread with the fewest. Counts it as opened.
     pub fn adopt(&self, tunnel: NewTunnel) {
-        let fewest = self
-            .workers
-            .iter()
-            .min_by_key(|worker| worker.tunnels.load(Ordering::Relaxed));
+        let fewest =
+            self.workers.iter().min_by_key(|worker| worker.tunnels.load(Ordering::Relaxed));
         if let Some(worker) = fewest {
             worker.tunnels.fetch_add(1, Ordering::Relaxed);
             tunnel.series.opened();
@@ -142,10 +133,7 @@ impl Engine {
 
     /// Tunnels now.
     pub fn tunnels(&self) -> usize {
-        self.workers
-            .iter()
-            .map(|worker| worker.tunnels.load(Ordering::Relaxed))
-            .sum()
+        self.workers.iter().map(|worker| worker.tunnels.load(Ordering::Relaxed)).sum()
     }
 
     /// A reload: live tunnels follow the new clocks and limits of their route; those whose route is
@@ -170,11 +158,7 @@ impl Engine {
             worker.tell(Command::Stop);
         }
         for worker in &self.workers {
-            let thread = worker
-                .thread
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take();
+            let thread = worker.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
             if thread.is_some_and(|thread| thread.join().is_err()) {
                 tracing::error!("a relay thread ended by a panic");
             }

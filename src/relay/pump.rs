@@ -41,11 +41,7 @@ pub(super) struct Buffers {
 
 impl Buffers {
     pub(super) fn new() -> Self {
-        Self {
-            plain: vec![0; PLAIN],
-            records: vec![0; CHUNK],
-            changed: Vec::new(),
-        }
+        Self { plain: vec![0; PLAIN], records: vec![0; CHUNK], changed: Vec::new() }
     }
 }
 
@@ -68,16 +64,8 @@ impl Carried {
         buffers: &mut Buffers,
     ) -> Pumped {
         let to = from.other();
-        let cx = Context {
-            now,
-            policy: &self.policy,
-            cells: self.series.cells(worker),
-        };
-        let Buffers {
-            plain,
-            records,
-            changed,
-        } = buffers;
+        let cx = Context { now, policy: &self.policy, cells: self.series.cells(worker) };
+        let Buffers { plain, records, changed } = buffers;
         let room = self.policy.max_buffer.clamp(1024, CHUNK);
         for _ in 0..ROUNDS {
             let [client, upstream] = &mut self.legs;
@@ -90,11 +78,7 @@ impl Carried {
             if !source.readable || full || self.tunnel.has_ended(from) {
                 return Pumped::Rest;
             }
-            let plain = if source.is_tls() {
-                &mut plain[..]
-            } else {
-                &mut plain[..room]
-            };
+            let plain = if source.is_tls() { &mut plain[..] } else { &mut plain[..room] };
             match source.read(plain, &mut records[..room]) {
                 Got::Bytes { len, more } => {
                     source.readable = more;
@@ -109,11 +93,7 @@ impl Carried {
                 }
             }
         }
-        if self.legs[from as usize].readable {
-            Pumped::Again
-        } else {
-            Pumped::Rest
-        }
+        if self.legs[from as usize].readable { Pumped::Again } else { Pumped::Rest }
     }
 
     /// Takes bytes that were read from a leg before the relay had it.
@@ -126,11 +106,7 @@ impl Carried {
         buffers: &mut Buffers,
     ) {
         let to = from.other();
-        let cx = Context {
-            now,
-            policy: &self.policy,
-            cells: self.series.cells(worker),
-        };
+        let cx = Context { now, policy: &self.policy, cells: self.series.cells(worker) };
         let out = self.tunnel.receive(from, bytes, &cx, &mut buffers.changed);
         send(&mut self.tunnel, &mut self.legs[to as usize], to, out, &cx);
     }
@@ -161,19 +137,12 @@ impl Carried {
             || self.tunnel.wants(Side::Client)
             || self.tunnel.wants(Side::Upstream)
             || self.tunnel.has_rtt()
-            || self
-                .legs
-                .iter()
-                .any(|leg| leg.is_blocked() || leg.is_broken())
+            || self.legs.iter().any(|leg| leg.is_blocked() || leg.is_broken())
     }
 
     /// Frames of ours and FINs, where their time has come.
     pub(super) fn settle(&mut self, now: Millis, worker: usize, buffers: &mut Buffers) {
-        let cx = Context {
-            now,
-            policy: &self.policy,
-            cells: self.series.cells(worker),
-        };
+        let cx = Context { now, policy: &self.policy, cells: self.series.cells(worker) };
         for side in Side::BOTH {
             let leg = &mut self.legs[side as usize];
             if self.tunnel.wants(side) {
@@ -186,19 +155,13 @@ impl Carried {
             }
         }
         if let Some((side, rtt)) = self.tunnel.take_rtt() {
-            self.series.ping_rtt(
-                side as usize,
-                std::time::Duration::from_millis(u64::from(rtt)),
-            );
+            self.series.ping_rtt(side as usize, std::time::Duration::from_millis(u64::from(rtt)));
         }
     }
 
     /// Whether the tunnel is over.
     pub(super) fn is_over(&self, now: Millis) -> bool {
-        self.tunnel.is_over(
-            now,
-            [!self.legs[0].is_blocked(), !self.legs[1].is_blocked()],
-        )
+        self.tunnel.is_over(now, [!self.legs[0].is_blocked(), !self.legs[1].is_blocked()])
     }
 }
 

@@ -22,31 +22,18 @@ struct Slot<T> {
 pub(super) struct Slab<T> {
     chunks: Vec<Vec<Slot<T>>>,
     free: Vec<u32>,
-    len: usize,
 }
 
 impl<T> Slab<T> {
     pub(super) const fn new() -> Self {
-        Self {
-            chunks: Vec::new(),
-            free: Vec::new(),
-            len: 0,
-        }
-    }
-
-    pub(super) const fn len(&self) -> usize {
-        self.len
+        Self { chunks: Vec::new(), free: Vec::new() }
     }
 
     pub(super) fn insert(&mut self, value: T) -> Key {
-        self.len += 1;
         if let Some(index) = self.free.pop() {
             let slot = &mut self.chunks[index as usize / CHUNK][index as usize % CHUNK];
             slot.value = Some(value);
-            return Key {
-                index,
-                generation: slot.generation,
-            };
+            return Key { index, generation: slot.generation };
         }
         if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
             self.chunks.push(Vec::with_capacity(CHUNK));
@@ -54,24 +41,14 @@ impl<T> Slab<T> {
         let chunks = self.chunks.len();
         let chunk = &mut self.chunks[chunks - 1];
         let index = ((chunks - 1) * CHUNK + chunk.len()) as u32;
-        chunk.push(Slot {
-            generation: 0,
-            value: Some(value),
-        });
-        Key {
-            index,
-            generation: 0,
-        }
+        chunk.push(Slot { generation: 0, value: Some(value) });
+        Key { index, generation: 0 }
     }
 
     pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
         let index = key.index as usize;
         let slot = self.chunks.get_mut(index / CHUNK)?.get_mut(index % CHUNK)?;
-        if slot.generation == key.generation {
-            slot.value.as_mut()
-        } else {
-            None
-        }
+        if slot.generation == key.generation { slot.value.as_mut() } else { None }
     }
 
     pub(super) fn remove(&mut self, key: Key) -> Option<T> {
@@ -83,7 +60,6 @@ impl<T> Slab<T> {
         let value = slot.value.take()?;
         slot.generation = slot.generation.wrapping_add(1);
         self.free.push(key.index);
-        self.len -= 1;
         Some(value)
     }
 
@@ -92,10 +68,7 @@ impl<T> Slab<T> {
         let slots = self.chunks.iter().flatten().zip(0..);
         slots
             .filter(|(slot, _)| slot.value.is_some())
-            .map(|(slot, index)| Key {
-                index,
-                generation: slot.generation,
-            })
+            .map(|(slot, index)| Key { index, generation: slot.generation })
             .collect()
     }
 }
@@ -119,8 +92,7 @@ mod tests {
     #[test]
     fn chunks_fill_up_and_places_are_used_again() {
         let mut slab = Slab::new();
-        let keys: Vec<_> = (0..CHUNK * 2 + 1).map(|n| slab.insert(n)).collect();
-        assert_eq!(slab.len(), CHUNK * 2 + 1);
+        let keys: Vec<_> = (0..=CHUNK * 2).map(|n| slab.insert(n)).collect();
         for key in &keys[..10] {
             slab.remove(*key);
         }

@@ -28,11 +28,7 @@ pub(super) struct Wheel {
 
 impl Wheel {
     pub(super) fn new(now: Millis) -> Self {
-        Self {
-            slots: vec![Vec::new(); SLOTS as usize],
-            next: now / GRAIN,
-            filed: 0,
-        }
+        Self { slots: vec![Vec::new(); SLOTS as usize], next: now / GRAIN, filed: 0 }
     }
 
     /// Files a deadline; one that never comes is not filed.
@@ -41,10 +37,7 @@ impl Wheel {
             return;
         }
         // Rounded up: a deadline is never looked at before its time.
-        let grain = entry
-            .due
-            .div_ceil(GRAIN)
-            .clamp(self.next, self.next + SLOTS - 1);
+        let grain = entry.due.div_ceil(GRAIN).clamp(self.next, self.next + SLOTS - 1);
         self.slots[(grain % SLOTS) as usize].push(entry);
         self.filed += 1;
     }
@@ -117,13 +110,7 @@ mod tests {
     #[test]
     fn the_wait_ends_at_the_first_deadline() {
         let mut wheel = Wheel::new(1_000);
-        wheel.file(Entry {
-            key: Key {
-                index: 0,
-                generation: 0,
-            },
-            due: 3_010,
-        });
+        wheel.file(Entry { key: Key { index: 0, generation: 0 }, due: 3_010 });
         let wait = wheel.wait(1_000).unwrap();
         assert!((2_010..2_010 + 2 * GRAIN).contains(&wait), "{wait}");
     }

@@ -105,9 +105,7 @@ impl Worker {
             self.leftovers();
             self.clocks();
             self.go_on_draining();
-            self.series
-                .busy_us
-                .add(clock::micros().saturating_sub(woken));
+            self.series.busy_us.add(clock::micros().saturating_sub(woken));
         }
         for key in self.tunnels.keys() {
             self.end(key);
@@ -120,10 +118,7 @@ impl Worker {
             return Some(0);
         }
         let drain = self.drain.as_ref().map(|_| DRAIN_STEP);
-        [self.wheel.wait(self.now), drain]
-            .into_iter()
-            .flatten()
-            .min()
+        [self.wheel.wait(self.now), drain].into_iter().flatten().min()
     }
 
     fn events(&mut self, events: &Events) {
@@ -206,16 +201,10 @@ impl Worker {
             }
             carried.filed = NEVER;
             let cells = carried.series.cells(self.index);
-            let cx = Context {
-                now: self.now,
-                policy: &carried.policy,
-                cells,
-            };
+            let cx = Context { now: self.now, policy: &carried.policy, cells };
             let within = millis(carried.policy.pong_timeout);
             let legs = &carried.legs;
-            carried
-                .tunnel
-                .tick(&cx, |side| legs[side as usize].takes_bytes(within));
+            carried.tunnel.tick(&cx, |side| legs[side as usize].takes_bytes(within));
             self.care(entry.key);
         }
     }
@@ -239,14 +228,7 @@ impl Worker {
     }
 
     fn adopt(&mut self, new: NewTunnel) {
-        let NewTunnel {
-            client,
-            upstream,
-            policy,
-            route,
-            series,
-            keep,
-        } = new;
+        let NewTunnel { client, upstream, policy, route, series, keep } = new;
         let early = [client.early, upstream.early];
         let carried = Carried {
             tunnel: Tunnel::new(self.now, seeds()),
@@ -311,11 +293,7 @@ impl Worker {
     fn eject(&mut self, key: Key, cause: Cause) {
         if let Some(carried) = self.tunnels.get_mut(key) {
             let cells = carried.series.cells(self.index);
-            let cx = Context {
-                now: self.now,
-                policy: &carried.policy,
-                cells,
-            };
+            let cx = Context { now: self.now, policy: &carried.policy, cells };
             carried.tunnel.eject(cause, &cx);
         }
     }
@@ -352,8 +330,7 @@ impl Worker {
 fn register(poll: &Poll, leg: &Leg, key: Key, side: Side) -> io::Result<()> {
     let fd = leg.socket().as_raw_fd();
     let interest = Interest::READABLE | Interest::WRITABLE;
-    poll.registry()
-        .register(&mut SourceFd(&fd), to_token(key, side), interest)
+    poll.registry().register(&mut SourceFd(&fd), to_token(key, side), interest)
 }
 
 /// Generation, index and side in one word.
@@ -362,19 +339,9 @@ const fn to_token(key: Key, side: Side) -> Token {
 }
 
 const fn from_token(Token(word): Token) -> (Key, Side) {
-    let side = if word & 1 == 0 {
-        Side::Client
-    } else {
-        Side::Upstream
-    };
+    let side = if word & 1 == 0 { Side::Client } else { Side::Upstream };
     let index = (word as u32) >> 1;
-    (
-        Key {
-            index,
-            generation: (word >> 32) as u32,
-        },
-        side,
-    )
+    (Key { index, generation: (word >> 32) as u32 }, side)
 }
 
 /// Two random words for a tunnel: ping payloads and masking keys.

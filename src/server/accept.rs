@@ -63,9 +63,7 @@ pub(super) async fn run(listener: Arc<Listener>, entrance: Entrance) {
 fn is_exhausted(error: &io::Error) -> bool {
     use nix::errno::Errno;
     let exhausted = [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM];
-    error
-        .raw_os_error()
-        .is_some_and(|code| exhausted.contains(&Errno::from_raw(code)))
+    error.raw_os_error().is_some_and(|code| exhausted.contains(&Errno::from_raw(code)))
 }
 
 /// Once a minute, with the number to set.
@@ -75,11 +73,7 @@ fn say_exhausted(error: &io::Error) {
     let now = now.unwrap_or_default().as_secs();
     let last = SAID.load(Ordering::Relaxed);
     let due = now.saturating_sub(last) >= SAY_EVERY;
-    if due
-        && SAID
-            .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
-            .is_ok()
-    {
+    if due && SAID.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
         let limit = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE);
         let limit = limit.map_or(0, |(soft, _)| soft);
         tracing::error!(
@@ -98,11 +92,7 @@ async fn receive(
     active: ActiveConnection,
 ) {
     let generation = entrance.generations.load_full();
-    let Some(options) = generation
-        .config()
-        .listeners
-        .iter()
-        .find(|l| l.addr == entrance.addr)
+    let Some(options) = generation.config().listeners.iter().find(|l| l.addr == entrance.addr)
     else {
         return;
     };
@@ -117,22 +107,9 @@ async fn receive(
     let Some(conn) = shake_hands(&entrance, &generation, stream).await else {
         return;
     };
-    let accepted = Accepted {
-        conn,
-        listener: entrance.addr,
-        local,
-        client,
-        proxied,
-        permit,
-        active,
-    };
-    http::serve(
-        accepted,
-        entrance.generations,
-        entrance.shared,
-        entrance.draining,
-    )
-    .await;
+    let accepted =
+        Accepted { conn, listener: entrance.addr, local, client, proxied, permit, active };
+    http::serve(accepted, entrance.generations, entrance.shared, entrance.draining).await;
 }
 
 async fn read_proxy_header(
@@ -145,9 +122,7 @@ async fn read_proxy_header(
         return Ok(None);
     }
     let server = generation.default_server(&entrance.addr);
-    let timeout = server.map_or(Duration::from_secs(10), |server| {
-        server.client_header_timeout
-    });
+    let timeout = server.map_or(Duration::from_secs(10), |server| server.client_header_timeout);
     let header = tokio::time::timeout(timeout, proxy_protocol::read(stream)).await;
     header.map_err(io::Error::from)?.map(Some)
 }
@@ -166,11 +141,7 @@ async fn shake_hands(entrance: &Entrance, generation: &Generation, stream: Strea
     match result {
         Ok(Ok(conn)) => {
             let resumed = conn.tls_info().is_some_and(|tls| tls.resumed);
-            let result = if resumed {
-                HandshakeResult::Resumed
-            } else {
-                HandshakeResult::Full
-            };
+            let result = if resumed { HandshakeResult::Resumed } else { HandshakeResult::Full };
             entrance.series.handshake(result, took);
             Some(conn)
         }

@@ -72,17 +72,13 @@ fn answer(
     metrics: &Metrics,
     draining: bool,
 ) -> Response<Full<Bytes>> {
-    let allowed = client
-        .ip()
-        .is_none_or(|ip| config.allow.iter().any(|net| net.contains(&ip)));
+    let allowed = client.ip().is_none_or(|ip| config.allow.iter().any(|net| net.contains(&ip)));
     if !allowed {
         return plain(StatusCode::FORBIDDEN, "forbidden\n");
     }
     if request.method() != Method::GET && request.method() != Method::HEAD {
         let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n");
-        response
-            .headers_mut()
-            .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;
     }
     match request.uri().path() {
@@ -95,23 +91,14 @@ fn answer(
 }
 
 fn page(request: &Request<Incoming>, metrics: &Metrics) -> Response<Full<Bytes>> {
-    let wanted = request
-        .headers()
-        .get(ACCEPT_ENCODING)
-        .and_then(|value| value.to_str().ok());
+    let wanted = request.headers().get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
     let gzip = accepts_gzip(wanted);
-    let body = if gzip {
-        metrics.encode_gzip()
-    } else {
-        metrics.encode()
-    };
+    let body = if gzip { metrics.encode_gzip() } else { metrics.encode() };
     let mut response = Response::new(Full::new(Bytes::from(body)));
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, kind);
     if gzip {
-        response
-            .headers_mut()
-            .insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     response
 }

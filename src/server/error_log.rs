@@ -20,7 +20,7 @@ enum Target {
 
 /// The process's error log.
 #[derive(Debug)]
-pub struct ErrorLog {
+pub(super) struct ErrorLog {
     target: Mutex<Target>,
     /// A [`LogLevel`]: what is less severe is left out.
     level: AtomicU8,
@@ -30,7 +30,7 @@ pub struct ErrorLog {
 
 impl ErrorLog {
     /// The one log of the process; from now on events go to it. Starts on standard error.
-    pub fn global() -> Arc<Self> {
+    pub(super) fn global() -> Arc<Self> {
         static LOG: OnceLock<Arc<ErrorLog>> = OnceLock::new();
         let start = || {
             let log = Arc::new(Self {
@@ -46,7 +46,7 @@ impl ErrorLog {
     }
 
     /// Follows `error_log` and `error_log_level`.
-    pub fn configure(&self, config: &Config) -> io::Result<()> {
+    pub(super) fn configure(&self, config: &Config) -> io::Result<()> {
         let mut target = self.target();
         let same = matches!(
             (&*target, &config.error_log),
@@ -58,20 +58,16 @@ impl ErrorLog {
                 Some(path) => Target::File(ReopenableFile::open(path)?),
             };
         }
-        self.level
-            .store(config.error_log_level as u8, Ordering::Relaxed);
+        self.level.store(config.error_log_level as u8, Ordering::Relaxed);
         Ok(())
     }
 
     /// USR1: the file is opened again.
-    pub fn reopen(&self) {
+    pub(super) fn reopen(&self) {
         if let Target::File(file) = &mut *self.target()
             && let Err(error) = file.reopen()
         {
-            eprintln!(
-                "the error log cannot be opened again: {}: {error}",
-                file.path().display()
-            );
+            eprintln!("the error log cannot be opened again: {}: {error}", file.path().display());
         }
     }
 
@@ -85,25 +81,15 @@ impl ErrorLog {
         let mut line = String::with_capacity(message.len() + 48);
         let pid = std::process::id();
         // Writing to a String does not fail.
-        let _ok = write!(
-            line,
-            "{} [{}] {pid}#0: ",
-            now.strftime("%Y/%m/%d %H:%M:%S"),
-            word(level)
-        );
+        let _ok = write!(line, "{} [{}] {pid}#0: ", now.strftime("%Y/%m/%d %H:%M:%S"), word(level));
         // One event is one line, whatever a client made us say.
-        line.extend(
-            message
-                .chars()
-                .map(|c| if c.is_control() && c != '\n' { '?' } else { c }),
-        );
+        line.extend(message.chars().map(|c| if c.is_control() && c != '\n' { '?' } else { c }));
         line.push('\n');
-        let written = match &mut *self.target() {
+        // If it fails, there is nowhere left to complain.
+        let _lost = match &mut *self.target() {
             Target::Stderr => io::stderr().write_all(line.as_bytes()),
             Target::File(file) => file.write_all(line.as_bytes()),
         };
-        // There is nowhere left to complain.
-        let _lost = written;
     }
 }
 

@@ -63,29 +63,18 @@ impl std::fmt::Display for BindError {
             io::ErrorKind::AddrNotAvailable => "this machine has no such address",
             _ => "see `listen`",
         };
-        write!(
-            f,
-            "cannot listen on `{}`: {}\nhelp: {help}",
-            self.addr, self.error
-        )
+        write!(f, "cannot listen on `{}`: {}\nhelp: {help}", self.addr, self.error)
     }
 }
 
 fn wanted(config: &Config) -> impl Iterator<Item = (Key, bool, u32)> {
     let services = config.listeners.iter().map(|listener| {
-        (
-            (Purpose::Service, listener.addr.clone()),
-            listener.ipv6only,
-            listener.backlog,
-        )
+        ((Purpose::Service, listener.addr.clone()), listener.ipv6only, listener.backlog)
     });
-    let metrics = config.metrics.iter().map(|endpoint| {
-        (
-            (Purpose::Metrics, endpoint.listen.clone()),
-            true,
-            METRICS_BACKLOG,
-        )
-    });
+    let metrics = config
+        .metrics
+        .iter()
+        .map(|endpoint| ((Purpose::Metrics, endpoint.listen.clone()), true, METRICS_BACKLOG));
     services.chain(metrics)
 }
 
@@ -127,7 +116,6 @@ impl Listeners {
 
     /// Accepts no more connections for servers; the metrics stay.
     pub(super) fn close_services(&mut self) {
-        self.running
-            .retain(|(purpose, _), _| *purpose == Purpose::Metrics);
+        self.running.retain(|(purpose, _), _| *purpose == Purpose::Metrics);
     }
 }

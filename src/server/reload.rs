@@ -60,32 +60,26 @@ impl Process {
         let generations = Arc::clone(&self.generations);
         let (shared, connections) = (self.shared.clone(), Arc::clone(&self.connections));
         let draining = self.draining.subscribe();
-        self.listeners
-            .follow(config, bound, |purpose, addr, listener| {
-                let series = shared.metrics.listener(&addr.to_string());
-                let entrance = accept::Entrance {
-                    addr,
-                    generations: Arc::clone(&generations),
-                    shared: shared.clone(),
-                    connections: Arc::clone(&connections),
-                    series,
-                    draining: draining.clone(),
-                };
-                async move {
-                    match purpose {
-                        Purpose::Service => accept::run(listener, entrance).await,
-                        Purpose::Metrics => {
-                            let accept::Entrance {
-                                generations,
-                                shared,
-                                draining,
-                                ..
-                            } = entrance;
-                            endpoint::run(listener, generations, shared.metrics, draining).await;
-                        }
+        self.listeners.follow(config, bound, |purpose, addr, listener| {
+            let series = shared.metrics.listener(&addr.to_string());
+            let entrance = accept::Entrance {
+                addr,
+                generations: Arc::clone(&generations),
+                shared: shared.clone(),
+                connections: Arc::clone(&connections),
+                series,
+                draining: draining.clone(),
+            };
+            async move {
+                match purpose {
+                    Purpose::Service => accept::run(listener, entrance).await,
+                    Purpose::Metrics => {
+                        let accept::Entrance { generations, shared, draining, .. } = entrance;
+                        endpoint::run(listener, generations, shared.metrics, draining).await;
                     }
                 }
-            });
+            }
+        });
     }
 
     /// Something has happened where the files are: reloads if they hold something else now.
@@ -118,10 +112,7 @@ impl Process {
 /// What only a restart changes keeps its value.
 fn keep_fixed(mut new: Config, old: &Config) -> Config {
     if new.worker_processes != old.worker_processes {
-        tracing::warn!(
-            "`worker_processes` changes with a restart only: {}",
-            old.worker_processes
-        );
+        tracing::warn!("`worker_processes` changes with a restart only: {}", old.worker_processes);
         new.worker_processes = old.worker_processes;
     }
     if new.pid != old.pid {

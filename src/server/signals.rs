@@ -33,11 +33,7 @@ enum Told {
 
 impl Signals {
     fn new() -> Self {
-        let on = |kind| {
-            signal(kind)
-                .inspect_err(|e| tracing::error!("a signal is deaf: {e}"))
-                .ok()
-        };
+        let on = |kind| signal(kind).inspect_err(|e| tracing::error!("a signal is deaf: {e}")).ok();
         Self {
             hangup: on(SignalKind::hangup()),
             reopen: on(SignalKind::user_defined1()),
@@ -66,7 +62,7 @@ async fn heard(signal: &mut Option<Signal>) {
         None => None,
     };
     if received.is_none() {
-        pending().await
+        pending::<()>().await;
     }
 }
 
@@ -95,7 +91,6 @@ impl Process {
                     self.remember_files();
                 }
                 Told::FilesChanged if stopping.is_none() => self.look_at_files().await,
-                Told::Reload | Told::FilesChanged => {}
                 Told::Reopen => {
                     self.error_log.reopen();
                     self.shared.log_writer.reopen();
@@ -104,7 +99,8 @@ impl Process {
                 Told::Quit if stopping.is_none() => stopping = Some(self.stop_gracefully()),
                 Told::Terminate if stopping.is_none() => stopping = Some(self.drain()),
                 Told::Fast | Told::Terminate | Told::Quit => break,
-                Told::Tick => {}
+                // While stopping, a new configuration comes too late.
+                Told::Reload | Told::FilesChanged | Told::Tick => {}
             }
             if let Some(stopping) = &mut stopping
                 && self.is_done(stopping)

@@ -87,7 +87,7 @@ pub fn run(source: &Path, ready: impl FnOnce()) -> Result<(), StartError> {
         .build()
         .map_err(|error| StartError::Cannot(format!("the runtime cannot start: {error}")))?;
     let result = runtime.block_on(async {
-        let mut process = Process::start(source, Arc::clone(&config), error_log)?;
+        let mut process = Process::start(source, &config, error_log)?;
         ready();
         process.serve().await;
         Ok(())
@@ -107,16 +107,14 @@ fn raise_limit() {
 }
 
 fn now() -> i64 {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
 }
 
 impl Process {
     fn start(
         source: &Path,
-        config: Arc<config::model::Config>,
+        config: &Arc<config::model::Config>,
         error_log: Arc<ErrorLog>,
     ) -> Result<Self, StartError> {
         let cannot = |what: &str, error: &dyn fmt::Display| {
@@ -135,13 +133,12 @@ impl Process {
             metrics,
         };
         // 5. What the configuration becomes: certificates, logs, tables.
-        let generation = Generation::build(Arc::clone(&config), 1, &shared)
+        let generation = Generation::build(Arc::clone(config), 1, &shared)
             .map_err(|error| StartError::Cannot(error.to_string()))?;
         // 6. Every socket, before anything is served.
         let listeners = Listeners::default();
-        let bound = listeners
-            .bind(&config)
-            .map_err(|error| StartError::Cannot(error.to_string()))?;
+        let bound =
+            listeners.bind(config).map_err(|error| StartError::Cannot(error.to_string()))?;
         // 7. The pid file.
         let pid = config.pid.as_deref().map(PidFile::write).transpose();
         let pid = pid.map_err(|error| {
@@ -168,10 +165,10 @@ impl Process {
             pid,
         };
         // 8. Serving.
-        process.follow(&config, bound);
+        process.follow(config, bound);
         process.tell_certificates();
         process.shared.metrics.config_loaded(true, 1);
-        process.watch_files(&config);
+        process.watch_files(config);
         tracing::info!(target: NOTICE, "wayhold {} is running", env!("CARGO_PKG_VERSION"));
         Ok(process)
     }

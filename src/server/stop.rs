@@ -30,10 +30,7 @@ impl Process {
         self.close_entrance();
         let timeout = self.config().worker_shutdown_timeout;
         let close_at = timeout.map(|timeout| Instant::now() + timeout);
-        Stopping {
-            close_at,
-            end_at: close_at.map(|at| at + LAST_WORDS),
-        }
+        Stopping { close_at, end_at: close_at.map(|at| at + LAST_WORDS) }
     }
 
     /// TERM: no new connections, requests finish, tunnels are closed one after the other within
@@ -43,10 +40,7 @@ impl Process {
         self.close_entrance();
         let timeout = self.config().shutdown_timeout;
         self.shared.engine.drain(timeout * SPREAD / 100);
-        Stopping {
-            close_at: None,
-            end_at: Some(Instant::now() + timeout),
-        }
+        Stopping { close_at: None, end_at: Some(Instant::now() + timeout) }
     }
 
     /// `/readyz` fails first, then nobody comes in any more.
@@ -58,9 +52,7 @@ impl Process {
     /// Whether a stop has come to its end.
     pub(super) fn is_done(&self, stopping: &mut Stopping) -> bool {
         let now = Instant::now();
-        self.shared
-            .metrics
-            .set_draining(true, self.shared.engine.tunnels());
+        self.shared.metrics.set_draining(true, self.shared.engine.tunnels());
         if stopping.close_at.is_some_and(|at| now >= at) {
             stopping.close_at = None;
             self.shared.engine.drain(Duration::ZERO);

@@ -27,11 +27,7 @@ impl Watch {
                 let _one_waits = sender.try_send(());
             }
         })?;
-        Ok(Self {
-            watcher,
-            dirs: BTreeSet::new(),
-            events,
-        })
+        Ok(Self { watcher, dirs: BTreeSet::new(), events })
     }
 
     /// Watches the directories of these files, of what they are links to, and these directories.
@@ -79,9 +75,7 @@ fn add_with_links(path: &Path, dirs: &mut BTreeSet<PathBuf>) {
         let through_parent = parent.read_link().ok().map(|target| {
             let above = parent.parent().unwrap_or(Path::new("/"));
             dirs.insert(above.to_owned());
-            above
-                .join(target)
-                .join(path.file_name().unwrap_or_default())
+            above.join(target).join(path.file_name().unwrap_or_default())
         });
         let own = || path.read_link().ok().map(|target| parent.join(target));
         match through_parent.or_else(own) {
@@ -116,9 +110,7 @@ mod tests {
     use super::*;
 
     async fn seen(watch: &mut Watch) -> bool {
-        tokio::time::timeout(Duration::from_secs(5), watch.changed())
-            .await
-            .is_ok()
+        tokio::time::timeout(Duration::from_secs(5), watch.changed()).await.is_ok()
     }
 
     #[tokio::test]

@@ -24,10 +24,7 @@ pub struct Balancer {
 impl Balancer {
     /// For so many peers; `seed` is for [`Balance::Random`].
     pub fn new(peers: usize, seed: u64) -> Self {
-        Self {
-            owed: vec![0; peers],
-            random: seed | 1,
-        }
+        Self { owed: vec![0; peers], random: seed | 1 }
     }
 
     /// Picks one; `None` when there is none.
@@ -42,11 +39,8 @@ impl Balancer {
             }
             Balance::Random => {
                 let first = self.at_random(candidates)?;
-                let others: Vec<Candidate> = candidates
-                    .iter()
-                    .filter(|c| c.index != first.index)
-                    .copied()
-                    .collect();
+                let others: Vec<Candidate> =
+                    candidates.iter().filter(|c| c.index != first.index).copied().collect();
                 let second = self.at_random(&others).unwrap_or(first);
                 Some(less_loaded(first, second).index)
             }
@@ -104,22 +98,14 @@ mod tests {
 
     fn candidates(weights: &[u32], active: &[usize]) -> Vec<Candidate> {
         let pairs = weights.iter().zip(active).enumerate();
-        pairs
-            .map(|(index, (w, a))| Candidate {
-                index,
-                weight: *w,
-                active: *a,
-            })
-            .collect()
+        pairs.map(|(index, (w, a))| Candidate { index, weight: *w, active: *a }).collect()
     }
 
     #[test]
     fn round_robin_is_smooth() {
         let mut balancer = Balancer::new(3, 1);
         let peers = candidates(&[5, 1, 1], &[0, 0, 0]);
-        let picks: Vec<_> = (0..7)
-            .map(|_| balancer.pick(Balance::RoundRobin, &peers))
-            .collect();
+        let picks: Vec<_> = (0..7).map(|_| balancer.pick(Balance::RoundRobin, &peers)).collect();
         assert_eq!(picks, [0, 0, 1, 0, 2, 0, 0].map(Some));
     }
 
@@ -145,9 +131,7 @@ mod tests {
     fn equals_are_taken_in_turn() {
         let mut balancer = Balancer::new(3, 1);
         let peers = candidates(&[1, 1, 1], &[4, 4, 4]);
-        let picks: Vec<_> = (0..6)
-            .map(|_| balancer.pick(Balance::LeastConn, &peers))
-            .collect();
+        let picks: Vec<_> = (0..6).map(|_| balancer.pick(Balance::LeastConn, &peers)).collect();
         assert_eq!(picks, [0, 1, 2, 0, 1, 2].map(Some));
     }
 

@@ -82,23 +82,18 @@ pub async fn connect(lease: &Lease, options: &ConnectOptions) -> Result<Conn, Co
 async fn attempt(addr: &PeerAddr, options: &ConnectOptions) -> Result<Conn, ConnectError> {
     let stream = match addr {
         PeerAddr::Tcp(addr) => Stream::Tcp(tcp(*addr, options).await.map_err(classify)?),
-        PeerAddr::Unix(path) => Stream::Unix(
-            UnixStream::connect(path)
-                .await
-                .map_err(ConnectError::Refused)?,
-        ),
+        PeerAddr::Unix(path) => {
+            Stream::Unix(UnixStream::connect(path).await.map_err(ConnectError::Refused)?)
+        }
     };
     match &options.tls {
         None => Ok(Conn::Plain(stream)),
-        Some(connector) => connector
-            .connect(stream)
-            .await
-            .map_err(|error| match error.kind() {
-                io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof => {
-                    ConnectError::Reset(error)
-                }
-                _ => ConnectError::Tls(error),
-            }),
+        Some(connector) => connector.connect(stream).await.map_err(|error| match error.kind() {
+            io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof => {
+                ConnectError::Reset(error)
+            }
+            _ => ConnectError::Tls(error),
+        }),
     }
 }
 
@@ -125,9 +120,7 @@ async fn tcp(addr: SocketAddr, options: &ConnectOptions) -> io::Result<TcpStream
         )?;
         socket.bind(&SocketAddr::new(source, 0).into())?;
     }
-    let stream = TcpSocket::from_std_stream(socket.into())
-        .connect(addr)
-        .await?;
+    let stream = TcpSocket::from_std_stream(socket.into()).connect(addr).await?;
     let probes = TcpKeepalive::new()
         .with_time(Duration::from_secs(60))
         .with_interval(Duration::from_secs(10))

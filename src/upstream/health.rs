@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 /// What is known of a peer.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Health {
+pub(super) struct Health {
     fails: u32,
     /// The last failure that counted.
     failed_at: Option<Instant>,
@@ -17,7 +17,12 @@ pub struct Health {
 
 impl Health {
     /// Whether it may be picked.
-    pub fn is_available(&self, max_fails: u32, fail_timeout: Duration, now: Instant) -> bool {
+    pub(super) fn is_available(
+        &self,
+        max_fails: u32,
+        fail_timeout: Duration,
+        now: Instant,
+    ) -> bool {
         if max_fails == 0 || self.fails < max_fails {
             return true;
         }
@@ -26,24 +31,17 @@ impl Health {
     }
 
     /// It is picked: if it has failed before, this is the attempt that tells.
-    pub fn picked(&mut self, max_fails: u32, now: Instant) {
+    pub(super) fn picked(&mut self, max_fails: u32, now: Instant) {
         if max_fails > 0 && self.fails >= max_fails {
             self.probed_at = Some(now);
         }
     }
 
     /// It failed. Says whether this made it unavailable.
-    pub fn failed(&mut self, max_fails: u32, fail_timeout: Duration, now: Instant) -> bool {
-        if self
-            .failed_at
-            .is_some_and(|at| now.duration_since(at) > fail_timeout)
-        {
+    pub(super) fn failed(&mut self, max_fails: u32, fail_timeout: Duration, now: Instant) -> bool {
+        if self.failed_at.is_some_and(|at| now.duration_since(at) > fail_timeout) {
             // Failures that are further apart do not add up; one that was marked stays so.
-            self.fails = if self.fails >= max_fails {
-                max_fails.saturating_sub(1)
-            } else {
-                0
-            };
+            self.fails = if self.fails >= max_fails { max_fails.saturating_sub(1) } else { 0 };
         }
         self.fails = self.fails.saturating_add(1);
         self.failed_at = Some(now);
@@ -51,7 +49,7 @@ impl Health {
     }
 
     /// It answered. Says whether this made it available again.
-    pub fn succeeded(&mut self, max_fails: u32) -> bool {
+    pub(super) fn succeeded(&mut self, max_fails: u32) -> bool {
         let was_failed = max_fails > 0 && self.fails >= max_fails;
         *self = Self::default();
         was_failed
@@ -73,15 +71,9 @@ mod tests {
         assert!(health.failed(2, TIMEOUT, Instant::now()));
         assert!(!health.is_available(2, TIMEOUT, Instant::now()));
         tokio::time::advance(Duration::from_secs(11)).await;
-        assert!(
-            health.is_available(2, TIMEOUT, Instant::now()),
-            "one attempt tells"
-        );
+        assert!(health.is_available(2, TIMEOUT, Instant::now()), "one attempt tells");
         health.picked(2, Instant::now());
-        assert!(
-            !health.is_available(2, TIMEOUT, Instant::now()),
-            "and only one"
-        );
+        assert!(!health.is_available(2, TIMEOUT, Instant::now()), "and only one");
         assert!(health.failed(2, TIMEOUT, Instant::now()));
         assert!(!health.is_available(2, TIMEOUT, Instant::now()));
         assert!(health.succeeded(2));

@@ -52,11 +52,7 @@ impl Peer {
 impl Registry {
     /// An empty one, for the life of the process.
     pub fn new(metrics: Arc<Metrics>) -> Self {
-        Self {
-            metrics,
-            peers: Mutex::default(),
-            next_id: AtomicU64::new(0),
-        }
+        Self { metrics, peers: Mutex::default(), next_id: AtomicU64::new(0) }
     }
 
     /// The running form of `config`: peers known from before keep their counts and health; those
@@ -65,10 +61,7 @@ impl Registry {
         let members: Vec<Member> = config
             .peers
             .iter()
-            .map(|peer| Member {
-                peer: self.peer(&config.name, peer),
-                config: peer.clone(),
-            })
+            .map(|peer| Member { peer: self.peer(&config.name, peer), config: peer.clone() })
             .collect();
         let seed = getrandom::u64().unwrap_or(1);
         Arc::new(Upstream {
@@ -200,25 +193,14 @@ impl Upstream {
         let active = member.peer.active.load(Ordering::Relaxed);
         let full = config.max_conns.is_some_and(|max| active >= max);
         let available = || {
-            let max_fails = if self.marks_failures {
-                config.max_fails
-            } else {
-                0
-            };
-            member
-                .peer
-                .health()
-                .is_available(max_fails, config.fail_timeout, now)
+            let max_fails = if self.marks_failures { config.max_fails } else { 0 };
+            member.peer.health().is_available(max_fails, config.fail_timeout, now)
         };
         !config.down && !full && !tried.contains(&member.peer.id) && (!healthy || available())
     }
 
     fn lease(&self, member: &Member, now: Instant) -> Lease {
-        let max_fails = if self.marks_failures {
-            member.config.max_fails
-        } else {
-            0
-        };
+        let max_fails = if self.marks_failures { member.config.max_fails } else { 0 };
         member.peer.health().picked(max_fails, now);
         let active = member.peer.active.fetch_add(1, Ordering::Relaxed) + 1;
         member.peer.series.set_active(active);
@@ -253,11 +235,7 @@ impl Lease {
 
     /// The peer failed: it could not be reached, took too long, or answered what counts as failure.
     pub fn failed(&self) {
-        if self
-            .peer
-            .health()
-            .failed(self.max_fails, self.fail_timeout, Instant::now())
-        {
+        if self.peer.health().failed(self.max_fails, self.fail_timeout, Instant::now()) {
             self.peer.series.unavailable();
             self.peer.series.set_up(false);
             tracing::warn!("peer is unavailable for now: {}", self.peer.addr);

@@ -30,9 +30,7 @@ fn group(peers: Vec<model::Peer>) -> model::Upstream {
 }
 
 fn peers(count: u8) -> Vec<model::Peer> {
-    (1..=count)
-        .map(|n| peer(SocketAddr::from(([127, 0, 0, n], 9))))
-        .collect()
+    (1..=count).map(|n| peer(SocketAddr::from(([127, 0, 0, n], 9)))).collect()
 }
 
 fn registry() -> Registry {
@@ -40,10 +38,7 @@ fn registry() -> Registry {
 }
 
 fn addrs(leases: &[Lease]) -> Vec<String> {
-    leases
-        .iter()
-        .map(|lease| lease.addr().to_string())
-        .collect()
+    leases.iter().map(|lease| lease.addr().to_string()).collect()
 }
 
 #[tokio::test]
@@ -56,18 +51,10 @@ async fn counts_survive_a_reload() {
     let after = registry.upstream(&group(three));
     drop(before);
     let next: Vec<Lease> = (0..3).map(|_| after.pick(&[]).unwrap()).collect();
-    assert_eq!(
-        addrs(&next)[..2],
-        ["127.0.0.3:9", "127.0.0.3:9"],
-        "the new one has the fewest"
-    );
+    assert_eq!(addrs(&next)[..2], ["127.0.0.3:9", "127.0.0.3:9"], "the new one has the fewest");
     drop(leases);
     let empty = after.pick(&[]).unwrap();
-    assert_ne!(
-        empty.addr().to_string(),
-        "127.0.0.3:9",
-        "all leases were given back"
-    );
+    assert_ne!(empty.addr().to_string(), "127.0.0.3:9", "all leases were given back");
 }
 
 #[tokio::test(start_paused = true)]
@@ -92,11 +79,7 @@ async fn when_all_have_failed_one_is_tried_all_the_same() {
     leases.iter().for_each(Lease::failed);
     let tried: Vec<PeerId> = leases.iter().map(Lease::peer).collect();
     assert!(upstream.pick(&[]).is_some());
-    assert!(
-        upstream
-            .pick(&tried[..1])
-            .is_some_and(|lease| lease.peer() == tried[1])
-    );
+    assert!(upstream.pick(&tried[..1]).is_some_and(|lease| lease.peer() == tried[1]));
     assert!(upstream.pick(&tried).is_none());
 }
 
@@ -111,24 +94,13 @@ async fn backups_wait_until_no_other_is_left_and_down_ones_are_never_picked() {
     let mut picked = addrs(&leases);
     picked.sort();
     assert_eq!(picked, ["127.0.0.1:9", "127.0.0.1:9", "127.0.0.4:9"]);
-    let first = leases
-        .iter()
-        .find(|l| l.addr().to_string() == "127.0.0.1:9")
-        .unwrap();
+    let first = leases.iter().find(|l| l.addr().to_string() == "127.0.0.1:9").unwrap();
     first.failed();
-    assert_eq!(
-        upstream.pick(&[]).unwrap().addr().to_string(),
-        "127.0.0.2:9"
-    );
+    assert_eq!(upstream.pick(&[]).unwrap().addr().to_string(), "127.0.0.2:9");
 }
 
 fn options(timeout: Duration) -> ConnectOptions {
-    ConnectOptions {
-        timeout,
-        bind: Vec::new(),
-        next_bind: AtomicUsize::new(0),
-        tls: None,
-    }
+    ConnectOptions { timeout, bind: Vec::new(), next_bind: AtomicUsize::new(0), tls: None }
 }
 
 #[tokio::test]

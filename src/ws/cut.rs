@@ -17,11 +17,7 @@ impl<'a> Cut<'a> {
     /// All of `chunk` goes on. `out` is scratch space, emptied.
     pub fn new(chunk: &'a [u8], out: &'a mut Vec<u8>) -> Self {
         out.clear();
-        Self {
-            chunk,
-            out,
-            run: 0..chunk.len(),
-        }
+        Self { chunk, out, run: 0..chunk.len() }
     }
 
     /// Bytes go in before position `at`.

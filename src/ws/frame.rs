@@ -68,10 +68,7 @@ impl Header {
             return Ok(None);
         };
         let (len, rest) = match second & 0x7f {
-            126 => (
-                u64::from(u16::from_be_bytes([header[2], header[3]])),
-                &header[4..],
-            ),
+            126 => (u64::from(u16::from_be_bytes([header[2], header[3]])), &header[4..]),
             127 => {
                 let mut len = [0; 8];
                 len.copy_from_slice(&header[2..10]);
@@ -83,15 +80,7 @@ impl Header {
             return Err(LengthError);
         }
         let mask = <[u8; 4]>::try_from(rest).ok();
-        Ok(Some((
-            Self {
-                fin: first & 0x80 != 0,
-                opcode: first & 0x0f,
-                mask,
-                len,
-            },
-            size,
-        )))
+        Ok(Some((Self { fin: first & 0x80 != 0, opcode: first & 0x0f, mask, len }, size)))
     }
 }
 
@@ -224,12 +213,7 @@ pub fn put_control(out: &mut Vec<u8>, opcode: u8, payload: &[u8], mask: Option<[
     if let Some(mask) = mask {
         out.push(0x80 | len);
         out.extend_from_slice(&mask);
-        out.extend(
-            payload
-                .iter()
-                .zip(mask.iter().cycle())
-                .map(|(byte, key)| byte ^ key),
-        );
+        out.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, key)| byte ^ key));
     } else {
         out.push(len);
         out.extend_from_slice(payload);

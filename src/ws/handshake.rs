@@ -69,9 +69,7 @@ pub fn check_request(
     if version != Version::HTTP_11 {
         return Err(BadRequest::Version);
     }
-    let no_body = headers
-        .get(CONTENT_LENGTH)
-        .is_none_or(|n| n.as_bytes() == b"0");
+    let no_body = headers.get(CONTENT_LENGTH).is_none_or(|n| n.as_bytes() == b"0");
     if !no_body || headers.contains_key(TRANSFER_ENCODING) {
         return Err(BadRequest::Body);
     }
@@ -82,11 +80,7 @@ pub fn check_request(
     if !STANDARD.decode(key).is_ok_and(|nonce| nonce.len() == 16) {
         return Err(BadRequest::Key);
     }
-    if config
-        .allowed_origins
-        .as_ref()
-        .is_some_and(|allowed| !origin_allowed(headers, allowed))
-    {
+    if config.allowed_origins.as_ref().is_some_and(|allowed| !origin_allowed(headers, allowed)) {
         return Err(BadRequest::Origin);
     }
     if let Some(allowed) = &config.allowed_subprotocols {
@@ -160,9 +154,7 @@ fn origin_allowed(headers: &HeaderMap, allowed: &[String]) -> bool {
         return false;
     };
     let origin = origin.to_ascii_lowercase();
-    allowed
-        .iter()
-        .any(|pattern| origin_matches(&origin, pattern))
+    allowed.iter().any(|pattern| origin_matches(&origin, pattern))
 }
 
 /// `https://app.example`, or `https://*.example` for every host below it. A default port written
@@ -176,10 +168,7 @@ fn origin_matches(origin: &str, pattern: &str) -> bool {
     let Some((origin_scheme, origin_host)) = origin.split_once("://") else {
         return false;
     };
-    let Some(label) = origin_host
-        .strip_suffix(host)
-        .and_then(|rest| rest.strip_suffix('.'))
-    else {
+    let Some(label) = origin_host.strip_suffix(host).and_then(|rest| rest.strip_suffix('.')) else {
         return false;
     };
     let host_bytes = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
@@ -187,11 +176,7 @@ fn origin_matches(origin: &str, pattern: &str) -> bool {
 }
 
 fn without_default_port(origin: &str) -> &str {
-    let port = if origin.starts_with("https:") {
-        ":443"
-    } else {
-        ":80"
-    };
+    let port = if origin.starts_with("https:") { ":443" } else { ":80" };
     origin.strip_suffix(port).unwrap_or(origin)
 }
 

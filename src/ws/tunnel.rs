@@ -87,10 +87,7 @@ struct Why {
 
 /// What is known of a leg, and what it must be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent facts, not a state in disguise"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, not a state in disguise")]
 struct Leg {
     /// The last byte from it.
     heard: Millis,
@@ -203,9 +200,7 @@ impl Tunnel {
             other.want_close = None;
         } else if tidy {
             // A leg that has sent its Close gets it echoed: that completes its handshake.
-            let echo = other
-                .close_received
-                .then_some(self.streams[to as usize].close_code);
+            let echo = other.close_received.then_some(self.streams[to as usize].close_code);
             other.want_close.get_or_insert(echo.unwrap_or(lost));
             code = Some(lost);
         } else {
@@ -259,11 +254,7 @@ impl Tunnel {
         cx: &Context<'_>,
     ) {
         if self.why.is_none() {
-            self.why = Some(Why {
-                initiator,
-                cause,
-                code,
-            });
+            self.why = Some(Why { initiator, cause, code });
             self.close_by = cx.now.saturating_add(millis(cx.policy.close_timeout));
             for leg in &mut self.legs {
                 leg.want_ping = false;
@@ -301,11 +292,7 @@ impl Tunnel {
             leg.want_close = None;
         } else if let Some(code) = leg.want_close.take() {
             let code = code.to_be_bytes();
-            let body: &[u8] = if code == NO_CODE.to_be_bytes() {
-                &[]
-            } else {
-                &code
-            };
+            let body: &[u8] = if code == NO_CODE.to_be_bytes() { &[] } else { &code };
             frame::put_control(out, opcode::CLOSE, body, mask);
             leg.close_sent = true;
         } else if leg.want_ping {
@@ -393,12 +380,7 @@ impl Tunnel {
     fn next_mask(&mut self) -> [u8; 4] {
         self.mask_seed = self.mask_seed.wrapping_add(1);
         let mixed = mix(self.mask_seed);
-        [
-            (mixed >> 8) as u8,
-            (mixed >> 16) as u8,
-            (mixed >> 24) as u8,
-            (mixed >> 32) as u8,
-        ]
+        [(mixed >> 8) as u8, (mixed >> 16) as u8, (mixed >> 24) as u8, (mixed >> 32) as u8]
     }
 }
 
@@ -433,7 +415,4 @@ const fn mix(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-const _: () = assert!(
-    MAX_OWN_FRAME <= 14,
-    "a frame of ours fits the room the driver keeps for it"
-);
+const _: () = assert!(MAX_OWN_FRAME <= 14, "a frame of ours fits the room the driver keeps for it");

@@ -25,19 +25,15 @@ pub(super) fn start(name: &'static str, page: &'static str) -> io::Result<Socket
     let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     listener.set_nonblocking(true)?;
     let addr = listener.local_addr()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    std::thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(move || {
-            runtime.block_on(async {
-                match TcpListener::from_std(listener) {
-                    Ok(listener) => serve(&listener, name, page).await,
-                    Err(error) => eprintln!("{name} cannot listen: {error}"),
-                }
-            });
-        })?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+        runtime.block_on(async {
+            match TcpListener::from_std(listener) {
+                Ok(listener) => serve(&listener, name, page).await,
+                Err(error) => eprintln!("{name} cannot listen: {error}"),
+            }
+        });
+    })?;
     Ok(addr)
 }
 
@@ -59,10 +55,7 @@ fn answer(
     name: &'static str,
     page: &'static str,
 ) -> Response<Full<Bytes>> {
-    let key = request
-        .headers()
-        .get(SEC_WEBSOCKET_KEY)
-        .map(|key| key.as_bytes().to_vec());
+    let key = request.headers().get(SEC_WEBSOCKET_KEY).map(|key| key.as_bytes().to_vec());
     let (Some(key), true) = (key, is_upgrade(request.headers())) else {
         let mut response = Response::new(Full::new(Bytes::from(page.replace("{{name}}", name))));
         let html = HeaderValue::from_static("text/html; charset=utf-8");
@@ -110,9 +103,7 @@ async fn echo(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), name: &str) ->
                 return Ok(());
             }
         }
-        let payload = (0..)
-            .zip(&bytes[size..end])
-            .map(|(i, b)| unmask(*b, i, header.mask));
+        let payload = (0..).zip(&bytes[size..end]).map(|(i, b)| unmask(*b, i, header.mask));
         let payload: Vec<u8> = payload.collect();
         bytes.drain(..end);
         match header.opcode {

@@ -55,15 +55,9 @@ impl Drop for Folder {
 pub(super) fn run(args: &DemoArgs) -> Result<(), String> {
     let wrong = |error: &dyn std::fmt::Display| format!("the demo cannot start: {error}");
     let folder = Folder::make().map_err(|error| wrong(&error))?;
-    let backends = [
-        echo::start("backend-1", PAGE),
-        echo::start("backend-2", PAGE),
-    ];
+    let backends = [echo::start("backend-1", PAGE), echo::start("backend-2", PAGE)];
     let [first, second] = backends;
-    let (first, second) = (
-        first.map_err(|e| wrong(&e))?,
-        second.map_err(|e| wrong(&e))?,
-    );
+    let (first, second) = (first.map_err(|e| wrong(&e))?, second.map_err(|e| wrong(&e))?);
     make_certificate(&folder.0).map_err(|error| wrong(&error))?;
     let (tls, plain) = (free_port(args.port)?, free_port(args.plain_port)?);
     let metrics = free_port(args.metrics_port)?;
@@ -78,10 +72,7 @@ pub(super) fn run(args: &DemoArgs) -> Result<(), String> {
 fn free_port(wanted: u16) -> Result<u16, String> {
     let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
     let ports = wanted..=wanted.saturating_add(100);
-    ports
-        .into_iter()
-        .find(free)
-        .ok_or_else(|| format!("no free port from {wanted} on"))
+    ports.into_iter().find(free).ok_or_else(|| format!("no free port from {wanted} on"))
 }
 
 fn make_certificate(folder: &Path) -> Result<(), Box<dyn std::error::Error>> {
@@ -131,7 +122,7 @@ ping_interval = "25s"
 
 fn announce(text: &str, config: &Path, tls: u16, plain: u16, metrics: u16) {
     println!(
-        "Wayhold is running in front of two echo backends, with this configuration:\n\n{}\n\
+        "Wayhold is running in front of two echo backends, with this configuration:\n\n{}\n\n\
          Try it:\n\
          \x20 a page       https://localhost:{tls}/  (self-signed: accept the warning) or http://localhost:{plain}/\n\
          \x20 a WebSocket  wss://localhost:{tls}/ws and ws://localhost:{plain}/ws\n\
@@ -140,11 +131,15 @@ fn announce(text: &str, config: &Path, tls: u16, plain: u16, metrics: u16) {
          \x20 metrics      http://127.0.0.1:{metrics}/metrics\n\
          \x20 a reload     edit {} while a WebSocket is open: it stays open\n\n\
          Ctrl-C ends the demo.",
-        text.lines()
-            .map(|line| format!("    {line}\n"))
-            .collect::<String>(),
+        indented(text),
         config.display(),
     );
+}
+
+/// As it stands in the announcement.
+fn indented(text: &str) -> String {
+    let lines: Vec<String> = text.lines().map(|line| format!("    {line}")).collect();
+    lines.join("\n")
 }
 
 #[cfg(test)]

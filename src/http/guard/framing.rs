@@ -64,18 +64,11 @@ pub(super) struct Framing {
     overhead: u64,
 }
 
-const START: State = State::Head {
-    seen: 0,
-    empty_lines: 0,
-};
+const START: State = State::Head { seen: 0, empty_lines: 0 };
 
 impl Framing {
     pub(super) const fn new(limits: Limits) -> Self {
-        Self {
-            limits,
-            state: START,
-            overhead: 0,
-        }
+        Self { limits, state: START, overhead: 0 }
     }
 
     /// Whether the connection stands between two requests.
@@ -107,11 +100,7 @@ impl Framing {
             State::ChunkData(left) => {
                 let len = left.min(bytes.len() as u64);
                 let left = left - len;
-                self.state = if left == 0 {
-                    State::ChunkEnd
-                } else {
-                    State::ChunkData(left)
-                };
+                self.state = if left == 0 { State::ChunkEnd } else { State::ChunkData(left) };
                 self.overhead = self.overhead.saturating_sub(len.saturating_mul(8));
                 Ok(Step::Release(len as usize))
             }
@@ -125,10 +114,7 @@ impl Framing {
         if seen == 0 {
             match bytes {
                 [b'\r', b'\n', ..] if empty_lines < MAX_EMPTY_LINES => {
-                    self.state = State::Head {
-                        seen: 0,
-                        empty_lines: empty_lines + 1,
-                    };
+                    self.state = State::Head { seen: 0, empty_lines: empty_lines + 1 };
                     return Ok(Step::Skip(2));
                 }
                 [b'\r'] => return Ok(Step::More),
@@ -142,25 +128,16 @@ impl Framing {
             if at > self.limits.head_size {
                 break;
             }
-            let line = line
-                .strip_suffix(b"\r")
-                .ok_or(Refusal::Bad("a line ends without CR"))?;
+            let line = line.strip_suffix(b"\r").ok_or(Refusal::Bad("a line ends without CR"))?;
             if line.is_empty() {
                 return self.end_of_head(&bytes[..at]);
             }
         }
         if at.max(bytes.len()) > self.limits.head_size {
             let one_line = !bytes[..self.limits.head_size.min(bytes.len())].contains(&b'\n');
-            return Err(if one_line {
-                Refusal::TargetTooLong
-            } else {
-                Refusal::HeadTooLong
-            });
+            return Err(if one_line { Refusal::TargetTooLong } else { Refusal::HeadTooLong });
         }
-        self.state = State::Head {
-            seen: at,
-            empty_lines,
-        };
+        self.state = State::Head { seen: at, empty_lines };
         Ok(Step::More)
     }
 
@@ -191,13 +168,10 @@ impl Framing {
         let extension = line[digits..].trim_ascii_start();
         let fits = (1..=16).contains(&digits)
             && (extension.is_empty() && digits == line.len() || extension.starts_with(b";"))
-            && extension
-                .iter()
-                .all(|b| *b == b'\t' || (*b >= 0x20 && *b != 0x7f));
-        let size = std::str::from_utf8(&line[..digits])
-            .ok()
-            .and_then(|d| u64::from_str_radix(d, 16).ok());
-        let size = size.filter(|size| fits && *size <= i64::MAX as u64);
+            && extension.iter().all(|b| *b == b'\t' || (*b >= 0x20 && *b != 0x7f));
+        let size =
+            std::str::from_utf8(&line[..digits]).ok().and_then(|d| u64::from_str_radix(d, 16).ok());
+        let size = size.filter(|size| fits && i64::try_from(*size).is_ok());
         self.state = match size.ok_or(Refusal::Bad("a chunk's size is malformed"))? {
             0 => State::Trailers { seen: 0 },
             size => State::ChunkData(size),
@@ -227,9 +201,7 @@ impl Framing {
             self.state = START;
         } else {
             head::check_trailer(line)?;
-            self.state = State::Trailers {
-                seen: (seen + len).min(MAX_TRAILERS),
-            };
+            self.state = State::Trailers { seen: (seen + len).min(MAX_TRAILERS) };
         }
         Ok(Step::Release(len))
     }
@@ -252,19 +224,12 @@ fn whole_line<'a>(
     malformed: &'static str,
 ) -> Result<Option<&'a [u8]>, Refusal> {
     match bytes.iter().take(max + 2).position(|b| *b == b'\n') {
-        Some(end) => bytes[..end]
-            .strip_suffix(b"\r")
-            .map(Some)
-            .ok_or(Refusal::Bad(malformed)),
+        Some(end) => bytes[..end].strip_suffix(b"\r").map(Some).ok_or(Refusal::Bad(malformed)),
         None if bytes.len() > max => Err(Refusal::Bad(malformed)),
         None => {
             // A CR that no LF follows ends no line.
             let stray = bytes.iter().rev().skip(1).any(|b| *b == b'\r');
-            if stray {
-                Err(Refusal::Bad(malformed))
-            } else {
-                Ok(None)
-            }
+            if stray { Err(Refusal::Bad(malformed)) } else { Ok(None) }
         }
     }
 }

@@ -22,7 +22,7 @@ pub(super) struct Head {
 
 /// Why a request is refused before anybody looks at it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// 400, and what is wrong.
     Bad(&'static str),
     /// 405: CONNECT and TRACE are not for a reverse proxy.
@@ -43,10 +43,7 @@ use Refusal::Bad;
 
 /// Checks a whole head, its empty line included.
 pub(super) fn check(bytes: &[u8], max_fields: usize) -> Result<Head, Refusal> {
-    let mut lines = bytes
-        .strip_suffix(b"\r\n\r\n")
-        .unwrap_or(bytes)
-        .split(|b| *b == b'\n');
+    let mut lines = bytes.strip_suffix(b"\r\n\r\n").unwrap_or(bytes).split(|b| *b == b'\n');
     let request_line = lines.next().map(trim_cr).unwrap_or_default();
     let request = check_request_line(request_line)?;
     let mut fields = Fields::default();
@@ -91,10 +88,7 @@ fn check_request_line(line: &[u8]) -> Result<RequestLine<'_>, Refusal> {
         return Err(Refusal::Method);
     }
     let authority = check_target(method, target)?;
-    Ok(RequestLine {
-        version_1_1,
-        authority,
-    })
+    Ok(RequestLine { version_1_1, authority })
 }
 
 fn version_refusal(version: &[u8]) -> Refusal {
@@ -117,16 +111,10 @@ fn check_target<'a>(method: &[u8], target: &'a [u8]) -> Result<Option<&'a [u8]>,
         return Ok(None);
     }
     if target == b"*" {
-        return if method == b"OPTIONS" {
-            Ok(None)
-        } else {
-            Err(Bad("the target is malformed"))
-        };
+        return if method == b"OPTIONS" { Ok(None) } else { Err(Bad("the target is malformed")) };
     }
     let lower = |prefix: &[u8]| {
-        target
-            .get(..prefix.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+        target.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
     };
     let rest = if lower(b"http://") {
         &target[7..]
@@ -135,10 +123,7 @@ fn check_target<'a>(method: &[u8], target: &'a [u8]) -> Result<Option<&'a [u8]>,
     } else {
         return Err(Bad("the target is malformed"));
     };
-    let end = rest
-        .iter()
-        .position(|b| matches!(b, b'/' | b'?'))
-        .unwrap_or(rest.len());
+    let end = rest.iter().position(|b| matches!(b, b'/' | b'?')).unwrap_or(rest.len());
     let authority = &rest[..end];
     if authority.is_empty() || !is_host(authority) {
         return Err(Bad("the target's host is malformed"));
@@ -151,18 +136,12 @@ fn check_field(line: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
     if line.first().is_some_and(|b| matches!(b, b' ' | b'\t')) {
         return Err(Bad("a field is folded over lines"));
     }
-    let colon = line
-        .iter()
-        .position(|b| *b == b':')
-        .ok_or(Bad("a field has no colon"))?;
+    let colon = line.iter().position(|b| *b == b':').ok_or(Bad("a field has no colon"))?;
     let (name, value) = (&line[..colon], &line[colon + 1..]);
     if !is_token(name) {
         return Err(Bad("a field's name is malformed"));
     }
-    if !value
-        .iter()
-        .all(|b| *b == b'\t' || (*b >= 0x20 && *b != 0x7f))
-    {
+    if !value.iter().all(|b| *b == b'\t' || (*b >= 0x20 && *b != 0x7f)) {
         return Err(Bad("a field's value has a control character"));
     }
     Ok((name, value.trim_ascii()))
@@ -227,23 +206,15 @@ impl<'a> Fields<'a> {
             }
             _ => {}
         }
-        let body = if self.chunked {
-            Body::Chunked
-        } else {
-            Body::Length(self.length.unwrap_or(0))
-        };
-        Ok(Head {
-            body,
-            upgrade: self.websocket && self.upgrade,
-        })
+        let body =
+            if self.chunked { Body::Chunked } else { Body::Length(self.length.unwrap_or(0)) };
+        Ok(Head { body, upgrade: self.websocket && self.upgrade })
     }
 }
 
 /// Whether a comma-separated list has this member.
 fn lists(value: &[u8], wanted: &[u8]) -> bool {
-    value
-        .split(|b| *b == b',')
-        .any(|member| member.trim_ascii().eq_ignore_ascii_case(wanted))
+    value.split(|b| *b == b',').any(|member| member.trim_ascii().eq_ignore_ascii_case(wanted))
 }
 
 /// Digits only, and no overflow.
@@ -251,11 +222,7 @@ fn parse_length(value: &[u8]) -> Option<u64> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    std::str::from_utf8(value)
-        .ok()?
-        .parse()
-        .ok()
-        .filter(|length| *length <= i64::MAX as u64)
+    std::str::from_utf8(value).ok()?.parse().ok().filter(|length| i64::try_from(*length).is_ok())
 }
 
 /// `uri-host [":" port]` (RFC 9110 §7.2), without userinfo.
@@ -268,17 +235,13 @@ fn is_host(value: &[u8]) -> bool {
         port.iter().all(u8::is_ascii_digit)
             && (port.is_empty() || parse_length(port).is_some_and(|port| port <= 65_535))
     });
-    let literal = host
-        .strip_prefix(b"[")
-        .and_then(|rest| rest.strip_suffix(b"]"));
+    let literal = host.strip_prefix(b"[").and_then(|rest| rest.strip_suffix(b"]"));
     let host_fits = match literal {
         Some(ip) => std::str::from_utf8(ip).is_ok_and(|ip| ip.parse::<Ipv6Addr>().is_ok()),
         None => {
             !host.is_empty()
                 && host.len() <= 255
-                && host
-                    .iter()
-                    .all(|b| b.is_ascii_alphanumeric() || b"-._~!$&'()*+;=%".contains(b))
+                && host.iter().all(|b| b.is_ascii_alphanumeric() || b"-._~!$&'()*+;=%".contains(b))
         }
     };
     port_fits && host_fits
@@ -329,12 +292,9 @@ pub(super) fn check_trailer(line: &[u8]) -> Result<(), Refusal> {
     ];
     let (name, _) = check_field(line)?;
     let starts_with = |prefix: &[u8]| {
-        name.get(..prefix.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+        name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
     };
-    let forbidden = FORBIDDEN
-        .iter()
-        .any(|other| name.eq_ignore_ascii_case(other));
+    let forbidden = FORBIDDEN.iter().any(|other| name.eq_ignore_ascii_case(other));
     if forbidden || starts_with(b"x-forwarded-") || starts_with(b"x-real-ip") {
         return Err(Bad("a trailer has a field that belongs into the head"));
     }

@@ -24,7 +24,7 @@ use super::clocked::{Clocked, poll_timer};
 use crate::config::model::Server;
 use crate::net::Conn;
 use framing::{Framing, Limits, Step};
-pub use head::Refusal;
+pub(super) use head::Refusal;
 
 /// Bytes read at once.
 const READ: usize = 16 * 1024;
@@ -40,7 +40,7 @@ const LINGER_BYTES: usize = 4 * 1024 * 1024;
 
 /// What the guard and the service of a connection tell each other.
 #[derive(Debug, Default)]
-pub struct Verdicts {
+pub(super) struct Verdicts {
     refused: Mutex<Option<(u64, Refusal)>>,
     /// Requests that have been answered in full.
     answered: AtomicU64,
@@ -48,11 +48,9 @@ pub struct Verdicts {
 
 impl Verdicts {
     /// The refusal of the connection's `number`th request (from 1), head or body.
-    pub fn of(&self, number: u64) -> Option<Refusal> {
+    pub(super) fn of(&self, number: u64) -> Option<Refusal> {
         let refused = *self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        refused
-            .filter(|(at, _)| *at == number)
-            .map(|(_, refusal)| refusal)
+        refused.filter(|(at, _)| *at == number).map(|(_, refusal)| refusal)
     }
 
     fn refuse(&self, number: u64, refusal: Refusal) {
@@ -60,7 +58,7 @@ impl Verdicts {
     }
 
     /// An answer has been given in full, or given up.
-    pub fn answered(&self) {
+    pub(super) fn answered(&self) {
         self.answered.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -88,7 +86,7 @@ enum Phase {
 
 /// A connection, guarded.
 #[derive(Debug)]
-pub struct Guard {
+pub(super) struct Guard {
     conn: Clocked,
     framing: Framing,
     timeouts: Timeouts,
@@ -109,11 +107,8 @@ pub struct Guard {
 
 impl Guard {
     /// Guards a connection by the limits of the listener's default server.
-    pub fn new(conn: Conn, server: &Server, verdicts: Arc<Verdicts>) -> Self {
-        let limits = Limits {
-            head_size: server.max_head_size,
-            fields: server.max_headers,
-        };
+    pub(super) fn new(conn: Conn, server: &Server, verdicts: Arc<Verdicts>) -> Self {
+        let limits = Limits { head_size: server.max_head_size, fields: server.max_headers };
         Self {
             conn: Clocked::new(conn, server.send_timeout),
             framing: Framing::new(limits),
@@ -136,7 +131,7 @@ impl Guard {
     }
 
     /// Gives up guarding: the connection, and what came behind the upgrade request.
-    pub fn into_parts(self) -> (Conn, BytesMut) {
+    pub(super) fn into_parts(self) -> (Conn, BytesMut) {
         (self.conn.into_inner(), self.raw)
     }
 
@@ -168,10 +163,7 @@ impl Guard {
             return Ok(());
         }
         self.verdicts.refuse(self.requests, refusal);
-        Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "the request's body is malformed",
-        ))
+        Err(io::Error::new(io::ErrorKind::InvalidData, "the request's body is malformed"))
     }
 
     /// What is being waited for now.
@@ -215,10 +207,7 @@ impl Guard {
             Phase::Body => {
                 self.refused = true;
                 self.verdicts.refuse(self.requests, Refusal::Timeout);
-                Err(io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    "the request's body came too slowly",
-                ))
+                Err(io::Error::new(io::ErrorKind::TimedOut, "the request's body came too slowly"))
             }
             _ => {
                 self.ended = true;

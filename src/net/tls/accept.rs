@@ -37,10 +37,7 @@ struct Certificates {
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let name = hello
-            .server_name()
-            .map(str::to_ascii_lowercase)
-            .unwrap_or_default();
+        let name = hello.server_name().map(str::to_ascii_lowercase).unwrap_or_default();
         let keys = &self.servers[self.names.find(&name)];
         let schemes = hello.signature_schemes();
         let fits = |key: &&Arc<CertifiedKey>| key.key.choose_scheme(schemes).is_some();
@@ -78,17 +75,11 @@ impl Acceptor {
             pairs.sort_by_key(|key| key.key.algorithm() == rustls::SignatureAlgorithm::RSA);
             keys.push(pairs);
         }
-        let names = servers
-            .iter()
-            .enumerate()
-            .map(|(i, server)| (i, server.names.as_slice()));
+        let names = servers.iter().enumerate().map(|(i, server)| (i, server.names.as_slice()));
         let names = NameTable::new(names, default);
         let config = server_config(
             servers[default].protocols,
-            Certificates {
-                names,
-                servers: keys,
-            },
+            Certificates { names, servers: keys },
             tickets,
         );
         Ok((Self(TlsAcceptor::from(Arc::new(config))), facts))
@@ -134,13 +125,6 @@ fn server_config(
 
 /// The first record was none, and what came instead starts like a method.
 fn is_plain_http(error: &io::Error) -> bool {
-    let inner = error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    matches!(
-        inner,
-        Some(rustls::Error::InvalidMessage(
-            rustls::InvalidMessage::InvalidContentType
-        ))
-    )
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(inner, Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)))
 }

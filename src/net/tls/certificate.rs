@@ -32,29 +32,21 @@ pub fn load_pair(
     let chain = load_certificates(&pair.certificate)?;
     let facts = facts(&chain[0], &pair.certificate)?;
     let key = load_key(&pair.key)?;
-    let signer = provider()
-        .key_provider
-        .load_private_key(key)
-        .map_err(|error| {
-            TlsError::new(
-                &pair.key,
-                format!("the key cannot be used: {error}"),
-                "use an ECDSA P-256 or P-384, RSA (2048 bits or more) or Ed25519 key",
-            )
-        })?;
+    let signer = provider().key_provider.load_private_key(key).map_err(|error| {
+        TlsError::new(
+            &pair.key,
+            format!("the key cannot be used: {error}"),
+            "use an ECDSA P-256 or P-384, RSA (2048 bits or more) or Ed25519 key",
+        )
+    })?;
     // Built by hand: rustls' own builder refuses X.509 version 1.
     let certified = CertifiedKey::new(chain, signer);
     if certified.keys_match()
-        == Err(rustls::Error::InconsistentKeys(
-            rustls::InconsistentKeys::KeyMismatch,
-        ))
+        == Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::KeyMismatch))
     {
         return Err(TlsError::new(
             &pair.key,
-            format!(
-                "the key does not belong to the certificate: {}",
-                pair.certificate.display()
-            ),
+            format!("the key does not belong to the certificate: {}", pair.certificate.display()),
             "name the key that the certificate was made with; of several, in the same order",
         ));
     }
@@ -68,11 +60,7 @@ pub(super) fn load_certificates(file: &Path) -> Result<Vec<CertificateDer<'stati
     let chain = CertificateDer::pem_file_iter(file).map_err(read)?;
     let chain = chain.collect::<Result<Vec<_>, _>>().map_err(read)?;
     if chain.is_empty() {
-        return Err(TlsError::new(
-            file,
-            "there is no certificate in the file",
-            help,
-        ));
+        return Err(TlsError::new(file, "there is no certificate in the file", help));
     }
     Ok(chain)
 }
@@ -88,11 +76,7 @@ fn load_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
             pem::Error::NoItemsFound => "there is no private key in the file".to_owned(),
             error => describe(&error),
         };
-        TlsError::new(
-            file,
-            message,
-            "it must be a PEM private key (PKCS#8, PKCS#1 or SEC1)",
-        )
+        TlsError::new(file, message, "it must be a PEM private key (PKCS#8, PKCS#1 or SEC1)")
     })
 }
 
@@ -106,11 +90,7 @@ fn describe(error: &pem::Error) -> String {
 fn facts(leaf: &CertificateDer<'_>, file: &Path) -> Result<CertificateFacts, TlsError> {
     let (_, certificate) = X509Certificate::from_der(leaf).map_err(|error| {
         let help = "the first certificate of the file must be the server's";
-        TlsError::new(
-            file,
-            format!("the certificate cannot be read: {error}"),
-            help,
-        )
+        TlsError::new(file, format!("the certificate cannot be read: {error}"), help)
     })?;
     let mut names: Vec<String> = Vec::new();
     if let Ok(Some(san)) = certificate.subject_alternative_name() {
@@ -124,11 +104,7 @@ fn facts(leaf: &CertificateDer<'_>, file: &Path) -> Result<CertificateFacts, Tls
     }
     if names.is_empty() {
         let common = certificate.subject().iter_common_name();
-        names.extend(
-            common
-                .filter_map(|cn| cn.as_str().ok())
-                .map(str::to_ascii_lowercase),
-        );
+        names.extend(common.filter_map(|cn| cn.as_str().ok()).map(str::to_ascii_lowercase));
     }
     Ok(CertificateFacts {
         names,
@@ -152,20 +128,14 @@ impl CertificateFacts {
         if now > self.not_after {
             warnings.push(format!("the certificate has expired: {}", self.subject));
         } else if now < self.not_before {
-            warnings.push(format!(
-                "the certificate is not valid yet: {}",
-                self.subject
-            ));
+            warnings.push(format!("the certificate is not valid yet: {}", self.subject));
         }
         for name in names {
             if let ServerName::Exact(name) = name
                 && name.contains('.')
                 && !self.names.iter().any(|pattern| covers(pattern, name))
             {
-                warnings.push(format!(
-                    "the certificate is not for `{name}`: {}",
-                    self.subject
-                ));
+                warnings.push(format!("the certificate is not for `{name}`: {}", self.subject));
             }
         }
         warnings
@@ -176,7 +146,6 @@ impl CertificateFacts {
 fn covers(pattern: &str, name: &str) -> bool {
     pattern == name
         || pattern.strip_prefix("*.").is_some_and(|suffix| {
-            name.split_once('.')
-                .is_some_and(|(label, rest)| !label.is_empty() && rest == suffix)
+            name.split_once('.').is_some_and(|(label, rest)| !label.is_empty() && rest == suffix)
         })
 }

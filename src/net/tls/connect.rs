@@ -25,9 +25,7 @@ pub struct Connector {
 
 impl std::fmt::Debug for Connector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Connector")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Connector").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -51,16 +49,9 @@ impl Connector {
         tls.enable_sni = config.server_name;
         let name = ServerName::try_from(config.name.clone()).map_err(|_| {
             let message = format!("`{}` is no name that a certificate can have", config.name);
-            TlsError::new(
-                std::path::Path::new("proxy_ssl_name"),
-                message,
-                "set `proxy_ssl_name`",
-            )
+            TlsError::new(std::path::Path::new("proxy_ssl_name"), message, "set `proxy_ssl_name`")
         })?;
-        Ok(Self {
-            tls: TlsConnector::from(Arc::new(tls)),
-            name,
-        })
+        Ok(Self { tls: TlsConnector::from(Arc::new(tls)), name })
     }
 
     /// Shakes hands.
@@ -92,21 +83,12 @@ fn verifier(
             }
             (Arc::new(roots), file.as_path())
         }
-        None => (
-            system_roots(),
-            std::path::Path::new("the system's trust anchors"),
-        ),
+        None => (system_roots(), std::path::Path::new("the system's trust anchors")),
     };
     let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider).build();
-    verifier
-        .map(|v| v as Arc<dyn ServerCertVerifier>)
-        .map_err(|error| {
-            TlsError::new(
-                file,
-                format!("there is nothing to verify with: {error}"),
-                help,
-            )
-        })
+    verifier.map(|v| v as Arc<dyn ServerCertVerifier>).map_err(|error| {
+        TlsError::new(file, format!("there is nothing to verify with: {error}"), help)
+    })
 }
 
 /// The system's trust anchors, read once.

@@ -84,23 +84,13 @@ pub struct TlsError {
 
 impl TlsError {
     fn new(file: &Path, message: impl Into<String>, help: &'static str) -> Self {
-        Self {
-            file: file.to_owned(),
-            message: message.into(),
-            help,
-        }
+        Self { file: file.to_owned(), message: message.into(), help }
     }
 }
 
 impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}: {}\nhelp: {}",
-            self.file.display(),
-            self.message,
-            self.help
-        )
+        write!(f, "{}: {}\nhelp: {}", self.file.display(), self.message, self.help)
     }
 }
 

@@ -32,16 +32,9 @@ impl Files {
             self.folder.path().join(format!("{name}.pem")),
             self.folder.path().join(format!("{name}.key")),
         );
-        std::fs::write(
-            &certificate,
-            params.signed_by(key, &self.issuer).unwrap().pem(),
-        )
-        .unwrap();
+        std::fs::write(&certificate, params.signed_by(key, &self.issuer).unwrap().pem()).unwrap();
         std::fs::write(&key_file, key.serialize_pem()).unwrap();
-        CertificatePair {
-            certificate,
-            key: key_file,
-        }
+        CertificatePair { certificate, key: key_file }
     }
 
     fn connector(&self, name: &str) -> Connector {
@@ -62,10 +55,7 @@ fn server(host: &str, certificates: Vec<CertificatePair>) -> Server {
         label: host.to_owned(),
         names: vec![ServerName::Exact(host.to_owned())],
         certificates,
-        protocols: TlsVersions {
-            tls12: true,
-            tls13: true,
-        },
+        protocols: TlsVersions { tls12: true, tls13: true },
         ssl_handshake_timeout: second,
         client_header_timeout: second,
         client_body_timeout: second,
@@ -79,16 +69,9 @@ fn server(host: &str, certificates: Vec<CertificatePair>) -> Server {
 }
 
 async fn pair() -> (Stream, Stream) {
-    let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))
-        .await
-        .unwrap();
-    let client = TcpStream::connect(listener.local_addr().unwrap())
-        .await
-        .unwrap();
-    (
-        Stream::Tcp(client),
-        Stream::Tcp(listener.accept().await.unwrap().0),
-    )
+    let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    (Stream::Tcp(client), Stream::Tcp(listener.accept().await.unwrap().0))
 }
 
 async fn shake(
@@ -100,9 +83,7 @@ async fn shake(
 }
 
 fn issued_to(conn: &Conn) -> Vec<u8> {
-    let Conn::Tls(stream) = conn else {
-        panic!("no TLS")
-    };
+    let Conn::Tls(stream) = conn else { panic!("no TLS") };
     stream.get_ref().1.peer_certificates().unwrap()[0].to_vec()
 }
 
@@ -115,10 +96,7 @@ async fn the_name_picks_the_certificate_and_sessions_outlive_the_acceptor() {
     let tickets = tickets().unwrap();
     let (acceptor, facts) = Acceptor::new(&[&a, &b], 0, Arc::clone(&tickets)).unwrap();
     assert_eq!(
-        facts
-            .iter()
-            .map(|(at, f)| (*at, f.names.join(",")))
-            .collect::<Vec<_>>(),
+        facts.iter().map(|(at, f)| (*at, f.names.join(","))).collect::<Vec<_>>(),
         [(0, "a.test".to_owned()), (1, "b.test".to_owned())]
     );
     let connector = files.connector("b.test");
@@ -136,10 +114,7 @@ async fn the_name_picks_the_certificate_and_sessions_outlive_the_acceptor() {
     client.unwrap();
     assert!(accepted.unwrap().tls_info().unwrap().resumed);
     let (client, _) = shake(&acceptor, &files.connector("c.test")).await;
-    assert!(
-        client.is_err(),
-        "the default's certificate is not for another name"
-    );
+    assert!(client.is_err(), "the default's certificate is not for another name");
 }
 
 #[tokio::test]
@@ -147,10 +122,7 @@ async fn the_client_s_schemes_pick_the_key() {
     let files = Files::new();
     let ecdsa = KeyPair::generate().unwrap();
     let rsa = KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
-    let pairs = vec![
-        files.pair("rsa", "a.test", &rsa),
-        files.pair("ecdsa", "a.test", &ecdsa),
-    ];
+    let pairs = vec![files.pair("rsa", "a.test", &rsa), files.pair("ecdsa", "a.test", &ecdsa)];
     let server = server("a.test", pairs.clone());
     let (acceptor, _) = Acceptor::new(&[&server], 0, tickets().unwrap()).unwrap();
     let (client, accepted) = shake(&acceptor, &files.connector("a.test")).await;
@@ -176,29 +148,17 @@ async fn the_client_s_schemes_pick_the_key() {
     let connector = tokio_rustls::TlsConnector::from(Arc::new(old));
     let (client, accepted) = tokio::join!(connector.connect(name, client), acceptor.accept(server));
     client.unwrap();
-    assert_eq!(
-        accepted.unwrap().tls_info().unwrap().cipher,
-        "ECDHE-RSA-AES256-GCM-SHA384"
-    );
+    assert_eq!(accepted.unwrap().tls_info().unwrap().cipher, "ECDHE-RSA-AES256-GCM-SHA384");
 }
 
 #[tokio::test]
 async fn plain_http_is_given_back() {
     let files = Files::new();
-    let server = server(
-        "a.test",
-        vec![files.pair("a", "a.test", &KeyPair::generate().unwrap())],
-    );
+    let server = server("a.test", vec![files.pair("a", "a.test", &KeyPair::generate().unwrap())]);
     let (acceptor, _) = Acceptor::new(&[&server], 0, tickets().unwrap()).unwrap();
     let (mut client, accepted) = pair().await;
-    client
-        .write_all(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
-        .await
-        .unwrap();
-    assert!(matches!(
-        acceptor.accept(accepted).await,
-        Err(AcceptError::PlainHttp(_))
-    ));
+    client.write_all(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").await.unwrap();
+    assert!(matches!(acceptor.accept(accepted).await, Err(AcceptError::PlainHttp(_))));
 }
 
 #[tokio::test]
@@ -210,19 +170,9 @@ async fn a_foreign_key_is_refused_with_its_file() {
     assert_eq!(error.file, pair.key);
     assert!(error.message.contains("does not belong"), "{error}");
     std::fs::write(&pair.key, "junk").unwrap();
-    assert!(
-        load_pair(&pair)
-            .unwrap_err()
-            .message
-            .contains("no private key")
-    );
+    assert!(load_pair(&pair).unwrap_err().message.contains("no private key"));
     std::fs::write(&pair.certificate, "junk").unwrap();
-    assert!(
-        load_pair(&pair)
-            .unwrap_err()
-            .message
-            .contains("no certificate")
-    );
+    assert!(load_pair(&pair).unwrap_err().message.contains("no certificate"));
 }
 
 #[test]
@@ -234,20 +184,10 @@ fn operators_are_warned() {
         not_after: 200,
     };
     let names = |names: &[&str]| -> Vec<ServerName> {
-        names
-            .iter()
-            .map(|name| ServerName::Exact((*name).to_owned()))
-            .collect()
+        names.iter().map(|name| ServerName::Exact((*name).to_owned())).collect()
     };
-    assert!(
-        facts
-            .warnings(150, &names(&["x.a.test", "b.test", "_"]))
-            .is_empty()
-    );
-    assert_eq!(
-        facts.warnings(150, &names(&["a.test", "x.y.a.test"])).len(),
-        2
-    );
+    assert!(facts.warnings(150, &names(&["x.a.test", "b.test", "_"])).is_empty());
+    assert_eq!(facts.warnings(150, &names(&["a.test", "x.y.a.test"])).len(), 2);
     assert!(facts.warnings(201, &[])[0].contains("expired"));
     assert!(facts.warnings(99, &[])[0].contains("not valid yet"));
 }

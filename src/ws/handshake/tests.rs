@@ -54,14 +54,8 @@ fn upgrade_and_connection_are_lists_of_any_case() {
         ("connection", ",UPGRADE"),
     ])));
     assert!(!is_upgrade(&headers(&[("upgrade", "websocket")])));
-    assert!(!is_upgrade(&headers(&[
-        ("upgrade", "websocket"),
-        ("connection", "notupgrade")
-    ])));
-    assert!(!is_upgrade(&headers(&[
-        ("upgrade", "websocket2"),
-        ("connection", "upgrade")
-    ])));
+    assert!(!is_upgrade(&headers(&[("upgrade", "websocket"), ("connection", "notupgrade")])));
+    assert!(!is_upgrade(&headers(&[("upgrade", "websocket2"), ("connection", "upgrade")])));
 }
 
 #[test]
@@ -71,15 +65,9 @@ fn each_fault_has_its_name() {
         map.insert(name, HeaderValue::from_static(value));
         check(&map, &config()).unwrap_err()
     };
-    assert_eq!(
-        with("sec-websocket-version", "8"),
-        BadRequest::WebSocketVersion
-    );
+    assert_eq!(with("sec-websocket-version", "8"), BadRequest::WebSocketVersion);
     assert_eq!(with("sec-websocket-key", "c2hvcnQ="), BadRequest::Key);
-    assert_eq!(
-        with("sec-websocket-key", "not base64 at all!!"),
-        BadRequest::Key
-    );
+    assert_eq!(with("sec-websocket-key", "not base64 at all!!"), BadRequest::Key);
     assert_eq!(with("content-length", "5"), BadRequest::Body);
     assert_eq!(with("transfer-encoding", "chunked"), BadRequest::Body);
     let mut two = request();
@@ -94,10 +82,8 @@ fn each_fault_has_its_name() {
 #[test]
 fn origins_are_compared_whole() {
     let mut config = config();
-    config.allowed_origins = Some(vec![
-        "https://app.example".to_owned(),
-        "https://*.sub.example".to_owned(),
-    ]);
+    config.allowed_origins =
+        Some(vec!["https://app.example".to_owned(), "https://*.sub.example".to_owned()]);
     let origin = |value: &'static str| {
         let mut map = request();
         map.insert("origin", HeaderValue::from_static(value));
@@ -134,15 +120,9 @@ fn one_of_the_sub_protocols_must_be_allowed() {
     config.allowed_subprotocols = Some(vec!["mqtt".to_owned()]);
     assert!(check(&request(), &config).is_ok());
     let mut map = request();
-    map.insert(
-        "sec-websocket-protocol",
-        HeaderValue::from_static("stomp, mqtt"),
-    );
+    map.insert("sec-websocket-protocol", HeaderValue::from_static("stomp, mqtt"));
     assert!(check(&map, &config).is_ok());
-    map.insert(
-        "sec-websocket-protocol",
-        HeaderValue::from_static("stomp, MQTT"),
-    );
+    map.insert("sec-websocket-protocol", HeaderValue::from_static("stomp, MQTT"));
     assert_eq!(check(&map, &config), Err(BadRequest::Subprotocol));
 }
 
@@ -163,14 +143,8 @@ fn a_101_must_answer_this_very_request() {
     };
     assert_eq!(check(None), Ok(()));
     assert_eq!(check(Some(("upgrade", "h2c"))), Err(BadResponse::Upgrade));
-    assert_eq!(
-        check(Some(("connection", "close"))),
-        Err(BadResponse::Connection)
-    );
+    assert_eq!(check(Some(("connection", "close"))), Err(BadResponse::Connection));
     let wrong = Some(("sec-websocket-accept", "AAAAAAAAAAAAAAAAAAAAAAAAAAA="));
     assert_eq!(check(wrong), Err(BadResponse::Accept));
-    assert_eq!(
-        check(Some(("sec-websocket-protocol", "chat"))),
-        Err(BadResponse::Subprotocol)
-    );
+    assert_eq!(check(Some(("sec-websocket-protocol", "chat"))), Err(BadResponse::Subprotocol));
 }

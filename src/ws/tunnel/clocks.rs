@@ -59,11 +59,7 @@ impl Tunnel {
                 due = due.min(after(leg.pinged, policy.pong_timeout));
             }
             // A ping that waits for a boundary goes out unseen by the driver: look again soon.
-            let ping_due = if leg.want_ping {
-                now + RECHECK
-            } else {
-                self.ping_due(side, policy)
-            };
+            let ping_due = if leg.want_ping { now + RECHECK } else { self.ping_due(side, policy) };
             due = due.min(ping_due);
         }
         due
@@ -122,21 +118,17 @@ impl Tunnel {
 
     fn idle_due(&self, policy: &Policy) -> Millis {
         let heard = self.legs[0].heard.max(self.legs[1].heard);
-        policy
-            .idle_timeout
-            .map_or(NEVER, |timeout| after(heard, timeout))
+        policy.idle_timeout.map_or(NEVER, |timeout| after(heard, timeout))
     }
 
     fn data_idle_due(&self, policy: &Policy) -> Millis {
-        policy
-            .data_idle_timeout
-            .map_or(NEVER, |timeout| after(self.last_data, timeout))
+        policy.data_idle_timeout.map_or(NEVER, |timeout| after(self.last_data, timeout))
     }
 
     fn age_due(&self, policy: &Policy) -> Millis {
-        policy.max_age.map_or(NEVER, |age| {
-            after(self.opened, self.shortened(age, policy.max_age_jitter))
-        })
+        policy
+            .max_age
+            .map_or(NEVER, |age| after(self.opened, self.shortened(age, policy.max_age_jitter)))
     }
 
     /// Shortened by up to `percent`, this tunnel's own share of it: tunnels that opened together do

@@ -36,13 +36,8 @@ impl Tunnel {
             pos += used;
             match event {
                 Event::Header(header, withheld) => {
-                    let head = Head {
-                        header,
-                        withheld,
-                        start,
-                        bytes: &chunk[start..pos],
-                    };
-                    self.begin_frame(from, head, cx, &mut cut);
+                    let head = Head { header, withheld, start, bytes: &chunk[start..pos] };
+                    self.begin_frame(from, &head, cx, &mut cut);
                 }
                 Event::Payload => self.payload(from, start, &chunk[start..pos], &mut cut),
                 Event::End => {
@@ -73,13 +68,8 @@ impl Tunnel {
     }
 
     /// A header is complete: what becomes of its frame is decided now.
-    fn begin_frame(&mut self, from: Side, head: Head<'_>, cx: &Context<'_>, cut: &mut Cut<'_>) {
-        let Head {
-            header,
-            withheld,
-            start,
-            bytes,
-        } = head;
+    fn begin_frame(&mut self, from: Side, head: &Head<'_>, cx: &Context<'_>, cut: &mut Cut<'_>) {
+        let Head { header, withheld, start, bytes } = *head;
         let to = from.other() as usize;
         self.count(from, &header, cx);
         let ours = header.opcode == opcode::PONG
@@ -145,10 +135,7 @@ impl Tunnel {
     fn too_big(&self, from: Side, header: &Header, cx: &Context<'_>) -> bool {
         let stream = &self.streams[from as usize];
         cx.policy.max_frame_size.is_some_and(|max| header.len > max)
-            || cx
-                .policy
-                .max_message_size
-                .is_some_and(|max| stream.message_len > max)
+            || cx.policy.max_message_size.is_some_and(|max| stream.message_len > max)
     }
 
     /// Payload of the frame under way, from `start` of the chunk on.
@@ -195,10 +182,7 @@ impl Tunnel {
         let held = &stream.held[..usize::from(stream.held_len)];
         let payload = &held[held.len() - PING_PAYLOAD..];
         let mask = stream.frame.mask;
-        let ours = (0..)
-            .zip(payload)
-            .zip(&expected)
-            .all(|((i, b), e)| unmask(*b, i, mask) == *e);
+        let ours = (0..).zip(payload).zip(&expected).all(|((i, b), e)| unmask(*b, i, mask) == *e);
         if !ours {
             cut.insert(pos, held);
             return;

@@ -43,7 +43,7 @@ fn frame_from(side: Side, first: u8, payload: &[u8]) -> Vec<u8> {
     let masked = if mask.is_some() { 0x80 } else { 0 };
     let mut out = vec![first];
     match payload.len() {
-        len @ 0..126 => out.push(masked | len as u8),
+        len @ 0..126 => out.push(masked + len as u8),
         len @ 126..65536 => {
             out.push(masked | 126);
             out.extend((len as u16).to_be_bytes());
@@ -100,15 +100,10 @@ impl Rig {
     }
 
     fn step(&mut self, act: impl FnOnce(&mut Tunnel, &Context<'_>, &mut [Vec<u8>; 2])) {
-        let cx = Context {
-            now: self.now,
-            policy: &self.policy,
-            cells: &self.cells,
-        };
+        let cx = Context { now: self.now, policy: &self.policy, cells: &self.cells };
         act(&mut self.tunnel, &cx, &mut self.written);
         for side in Side::BOTH {
-            self.tunnel
-                .inject(side, &cx, &mut self.written[side as usize]);
+            self.tunnel.inject(side, &cx, &mut self.written[side as usize]);
         }
     }
 
@@ -143,13 +138,7 @@ impl Rig {
     fn close_code(&self, side: Side) -> Option<u16> {
         let frames = self.frames(side);
         let (header, payload) = frames.last()?;
-        assert_eq!(
-            frames
-                .iter()
-                .filter(|(h, _)| h.opcode == opcode::CLOSE)
-                .count(),
-            1
-        );
+        assert_eq!(frames.iter().filter(|(h, _)| h.opcode == opcode::CLOSE).count(), 1);
         assert_eq!(header.opcode, opcode::CLOSE);
         assert_eq!(header.mask.is_some(), side == Side::Upstream);
         Some(u16::from_be_bytes([payload[0], payload[1]]))
@@ -171,21 +160,12 @@ fn a_close_is_forwarded_and_its_answer_ends_the_tunnel() {
     assert_eq!(rig.close_code(Side::Upstream), Some(4321));
     assert!(!rig.over());
     rig.feed(Side::Upstream, &close(Side::Upstream, 4321));
-    assert!(
-        rig.tunnel.wants_fin(Side::Client),
-        "towards the client we are the server"
-    );
-    assert!(
-        !rig.tunnel.wants_fin(Side::Upstream),
-        "the upstream closes first"
-    );
+    assert!(rig.tunnel.wants_fin(Side::Client), "towards the client we are the server");
+    assert!(!rig.tunnel.wants_fin(Side::Upstream), "the upstream closes first");
     rig.end(Side::Upstream, End::Eof);
     assert!(rig.over());
     let ending = rig.tunnel.ending();
-    assert_eq!(
-        (ending.initiator, ending.cause),
-        (Initiator::Client, Cause::CloseFrame)
-    );
+    assert_eq!((ending.initiator, ending.cause), (Initiator::Client, Cause::CloseFrame));
     assert_eq!((ending.code, ending.clean), (Some(4321), true));
 }
 
@@ -222,11 +202,7 @@ fn a_leg_that_ends_in_mid_frame_becomes_a_fin_alone() {
         let mut rig = Rig::new();
         rig.feed(Side::Upstream, &frame[..cut]);
         rig.end(Side::Upstream, End::Eof);
-        assert_eq!(
-            rig.written[0],
-            frame[..cut],
-            "what came is passed on, nothing more"
-        );
+        assert_eq!(rig.written[0], frame[..cut], "what came is passed on, nothing more");
         assert!(rig.tunnel.wants_fin(Side::Client));
         assert_eq!(rig.tunnel.ending().code, None);
     }
@@ -260,11 +236,7 @@ fn our_close_waits_for_the_end_of_the_frame_under_way() {
     rig.feed(Side::Upstream, &frame[..500]);
     rig.eject(Cause::Drain);
     assert_eq!(rig.written[0], frame[..500]);
-    assert_eq!(
-        rig.close_code(Side::Upstream),
-        Some(1012),
-        "the other leg need not wait"
-    );
+    assert_eq!(rig.close_code(Side::Upstream), Some(1012), "the other leg need not wait");
     let mut rest = frame[500..].to_vec();
     rest.extend(frame_from(Side::Upstream, 0x81, b"too late"));
     rig.feed(Side::Upstream, &rest);
@@ -281,10 +253,7 @@ fn pings_go_out_after_silence_and_our_pongs_are_swallowed() {
     let pings = rig.frames(Side::Client);
     assert_eq!(pings.len(), 1);
     assert_eq!(pings[0].0.opcode, opcode::PING);
-    assert!(
-        rig.written[1].is_empty(),
-        "the upstream is not pinged unless asked for"
-    );
+    assert!(rig.written[1].is_empty(), "the upstream is not pinged unless asked for");
     let pong = frame_from(Side::Client, 0x8a, &pings[0].1);
     rig.now += 40;
     for byte in &pong {
@@ -296,10 +265,7 @@ fn pings_go_out_after_silence_and_our_pongs_are_swallowed() {
     for byte in &theirs {
         rig.feed(Side::Client, &[*byte]);
     }
-    assert_eq!(
-        rig.written[1], theirs,
-        "somebody else's pong of the same length goes on"
-    );
+    assert_eq!(rig.written[1], theirs, "somebody else's pong of the same length goes on");
 }
 
 #[test]
@@ -311,10 +277,7 @@ fn a_silent_leg_is_dead_and_the_other_is_told() {
     rig.tick(46_000);
     assert_eq!(rig.close_code(Side::Upstream), Some(1001));
     let ending = rig.tunnel.ending();
-    assert_eq!(
-        (ending.initiator, ending.cause),
-        (Initiator::Proxy, Cause::DeadPeer)
-    );
+    assert_eq!((ending.initiator, ending.cause), (Initiator::Proxy, Cause::DeadPeer));
     rig.feed(Side::Upstream, &close(Side::Upstream, 1001));
     rig.end(Side::Upstream, End::Eof);
     assert!(rig.over());
@@ -329,24 +292,17 @@ fn any_byte_proves_life() {
     rig.tick(60_000);
     assert!(!rig.tunnel.is_ending());
     rig.tick(70_000);
-    assert_eq!(
-        rig.frames(Side::Client).len(),
-        2,
-        "and silence is measured anew"
-    );
+    assert_eq!(rig.frames(Side::Client).len(), 2, "and silence is measured anew");
 }
+
+/// A clock that is set, and the cause it ends with.
+type Change = (fn(&mut Policy), Cause);
 
 #[test]
 fn the_clocks_end_a_tunnel_with_their_cause() {
-    let set: [(fn(&mut Policy), Cause); 3] = [
-        (
-            |p| p.idle_timeout = Some(Duration::from_secs(3)),
-            Cause::Idle,
-        ),
-        (
-            |p| p.data_idle_timeout = Some(Duration::from_secs(3)),
-            Cause::DataIdle,
-        ),
+    let set: [Change; 3] = [
+        (|p| p.idle_timeout = Some(Duration::from_secs(3)), Cause::Idle),
+        (|p| p.data_idle_timeout = Some(Duration::from_secs(3)), Cause::DataIdle),
         (|p| p.max_age = Some(Duration::from_secs(3)), Cause::MaxAge),
     ];
     for (change, cause) in set {

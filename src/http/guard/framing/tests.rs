@@ -4,10 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const LIMITS: Limits = Limits {
-    head_size: 1024,
-    fields: 10,
-};
+const LIMITS: Limits = Limits { head_size: 1024, fields: 10 };
 
 /// Feeds bytes in pieces; gives back what was released and how it ended.
 fn feed(bytes: &[u8], pieces: impl Iterator<Item = usize>) -> (Vec<u8>, Option<Refusal>) {
@@ -37,10 +34,8 @@ fn whole(bytes: &[u8]) -> (Vec<u8>, Option<Refusal>) {
 }
 
 fn refusal(request: &str) -> Option<Refusal> {
-    let (whole, pieces) = (
-        whole(request.as_bytes()),
-        feed(request.as_bytes(), std::iter::repeat(1)),
-    );
+    let (whole, pieces) =
+        (whole(request.as_bytes()), feed(request.as_bytes(), std::iter::repeat(1)));
     assert_eq!(whole.1, pieces.1, "{request:?}");
     whole.1
 }
@@ -56,10 +51,7 @@ fn good_requests_pass_byte_for_byte() {
         "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nX-T: 1\r\n\r\n",
     ] {
         let (out, refused) = whole(request.as_bytes());
-        assert_eq!(
-            (String::from_utf8(out).unwrap().as_str(), refused),
-            (request, None)
-        );
+        assert_eq!((String::from_utf8(out).unwrap().as_str(), refused), (request, None));
     }
     let (out, refused) = whole(b"\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!((out.len(), refused), (27, None));
@@ -112,28 +104,16 @@ fn ambiguous_heads_are_refused() {
         "\u{16}\u{3}\u{1}",
         "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
     ] {
-        assert!(
-            matches!(refusal(request), Some(Refusal::Bad(_))),
-            "{request:?}"
-        );
+        assert!(matches!(refusal(request), Some(Refusal::Bad(_))), "{request:?}");
     }
-    assert_eq!(
-        refusal("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n"),
-        Some(Refusal::Method)
-    );
-    assert_eq!(
-        refusal("GET / HTTP/2.0\r\nHost: a\r\n\r\n"),
-        Some(Refusal::Version)
-    );
+    assert_eq!(refusal("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n"), Some(Refusal::Method));
+    assert_eq!(refusal("GET / HTTP/2.0\r\nHost: a\r\n\r\n"), Some(Refusal::Version));
 }
 
 #[test]
 fn heads_have_bounds() {
     let long = "x".repeat(2000);
-    assert_eq!(
-        refusal(&format!("GET /{long}")),
-        Some(Refusal::TargetTooLong)
-    );
+    assert_eq!(refusal(&format!("GET /{long}")), Some(Refusal::TargetTooLong));
     let fields = "X: y\r\n".repeat(11);
     let request = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
     assert_eq!(refusal(&request), Some(Refusal::HeadTooLong));
