@@ -1,8 +1,12 @@
 //! Values with variables: `"$scheme://$host$request_uri"`. Parsed once, when the configuration is
-//! read; expanded for each request by whoever knows the values ([`Lookup`]).
+//! read; expanded for each request by whoever knows the values ([`Lookup`]). The syntax is nginx's:
+//! `$name` or `${name}`, and no way to write a literal `$`.
 //! Invariant: what [`Template::expand`] returns holds no CR, LF or NUL.
 
+use std::ops::Range;
 use std::sync::Arc;
+
+use http::HeaderName;
 
 use super::model::Map;
 
@@ -72,11 +76,76 @@ pub enum Var {
     Map(Arc<Map>),
 }
 
+/// Variables without a parameter, by name.
+const PLAIN: [(&str, Var); 22] = [
+    ("host", Var::Host),
+    ("remote_addr", Var::RemoteAddr),
+    ("remote_port", Var::RemotePort),
+    ("server_addr", Var::ServerAddr),
+    ("server_port", Var::ServerPort),
+    ("server_name", Var::ServerName),
+    ("scheme", Var::Scheme),
+    ("request_uri", Var::RequestUri),
+    ("uri", Var::Uri),
+    ("document_uri", Var::Uri),
+    ("args", Var::Args),
+    ("query_string", Var::Args),
+    ("is_args", Var::IsArgs),
+    ("request_method", Var::RequestMethod),
+    ("proxy_add_x_forwarded_for", Var::ProxyAddXForwardedFor),
+    ("proxy_host", Var::ProxyHost),
+    ("upstream_addr", Var::UpstreamAddr),
+    ("request_id", Var::RequestId),
+    ("ssl_protocol", Var::SslProtocol),
+    ("ssl_cipher", Var::SslCipher),
+    ("ssl_server_name", Var::SslServerName),
+    ("status", Var::Status),
+];
+
+impl Var {
+    /// The variable that is built in under this name.
+    pub(super) fn built_in(name: &str) -> Option<Self> {
+        if let Some((_, var)) = PLAIN.iter().find(|(plain, _)| *plain == name) {
+            return Some(var.clone());
+        }
+        let parameter = |prefix| {
+            name.strip_prefix(prefix)
+                .filter(|rest: &&str| !rest.is_empty())
+        };
+        if let Some(header) = parameter("http_") {
+            let header = header.to_ascii_lowercase().replace('_', "-");
+            return HeaderName::from_bytes(header.as_bytes())
+                .ok()
+                .map(Self::Header);
+        }
+        parameter("arg_")
+            .map(|argument| Self::Arg(argument.to_owned()))
+            .or_else(|| parameter("cookie_").map(|cookie| Self::Cookie(cookie.to_owned())))
+    }
+
+    /// The names of those without a parameter, for «did you mean».
+    pub(super) fn plain_names<'n>() -> impl Iterator<Item = &'n str> {
+        PLAIN
+            .iter()
+            .map(|(name, _)| *name)
+            .chain(["http_host", "http_origin", "http_upgrade"])
+    }
+}
+
 /// Whoever knows the values of a request.
 pub trait Lookup {
     /// Appends the value of `var` to `out`; nothing when it has none. [`Var::Map`] is never asked
     /// for: [`Template::expand`] resolves it.
     fn lookup(&self, var: &Var, out: &mut String);
+}
+
+/// What is wrong with a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct TemplateError {
+    /// The bytes of the text it is about.
+    pub(super) range: Range<usize>,
+    /// The name that is unknown; `None` when no name follows the `$`.
+    pub(super) unknown: Option<String>,
 }
 
 impl Template {
@@ -87,8 +156,175 @@ impl Template {
         }
     }
 
+    /// Parses `text`; `known` tells what a name stands for.
+    pub(super) fn parse(
+        text: &str,
+        mut known: impl FnMut(&str) -> Option<Var>,
+    ) -> (Self, Vec<TemplateError>) {
+        let mut parts = Vec::new();
+        let mut errors = Vec::new();
+        let mut done = 0;
+        while let Some(start) = text[done..].find('$').map(|at| done + at) {
+            if start > done {
+                parts.push(Part::Text(text[done..start].to_owned()));
+            }
+            let (name, end) = name_at(text, start + 1);
+            match known(name).filter(|_| !name.is_empty()) {
+                Some(var) => parts.push(Part::Var(var)),
+                None => errors.push(TemplateError {
+                    range: start..end,
+                    unknown: (!name.is_empty()).then(|| name.to_owned()),
+                }),
+            }
+            done = end;
+        }
+        if done < text.len() {
+            parts.push(Part::Text(text[done..].to_owned()));
+        }
+        (Self { parts }, errors)
+    }
+
     /// The value for one request. CR, LF and NUL are left out.
-    pub fn expand(&self, _values: &dyn Lookup) -> String {
-        todo!("helper config")
+    pub fn expand(&self, values: &dyn Lookup) -> String {
+        let mut value = String::new();
+        self.append(values, &mut value);
+        value.retain(|c| !matches!(c, '\r' | '\n' | '\0'));
+        value
+    }
+
+    fn append(&self, values: &dyn Lookup, out: &mut String) {
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => out.push_str(text),
+                Part::Var(Var::Map(map)) => append_mapped(map, values, out),
+                Part::Var(var) => values.lookup(var, out),
+            }
+        }
+    }
+}
+
+/// The name that begins at `start`, behind the `$`, and where it ends, braces included.
+fn name_at(text: &str, start: usize) -> (&str, usize) {
+    let rest = &text[start..];
+    let braced = rest.strip_prefix('{');
+    let inner = braced.unwrap_or(rest);
+    let length = inner
+        .bytes()
+        .take_while(|b| b.is_ascii_alphanumeric() || *b == b'_')
+        .count();
+    let name = &inner[..length];
+    match braced {
+        None => (name, start + length),
+        Some(_) if inner[length..].starts_with('}') => (name, start + length + 2),
+        Some(_) => ("", start + 1),
+    }
+}
+
+fn append_mapped(map: &Map, values: &dyn Lookup, out: &mut String) {
+    let source = map.source.expand(values);
+    let exact = map.exact.get(&source.to_lowercase());
+    let fitting = exact.or_else(|| {
+        map.patterns
+            .iter()
+            .find(|(re, _)| re.is_match(&source))
+            .map(|(_, t)| t)
+    });
+    fitting.unwrap_or(&map.default).append(values, out);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+
+    /// Every variable is its own debug text.
+    struct Named;
+
+    impl Lookup for Named {
+        fn lookup(&self, var: &Var, out: &mut String) {
+            match var {
+                Var::Header(name) => out.push_str(name.as_str()),
+                Var::Arg(name) | Var::Cookie(name) => out.push_str(name),
+                other => write!(out, "{other:?}").unwrap(),
+            }
+        }
+    }
+
+    /// One value for every header; `http` for all else.
+    struct Upgrade(&'static str);
+
+    impl Lookup for Upgrade {
+        fn lookup(&self, var: &Var, out: &mut String) {
+            match var {
+                Var::Header(_) => out.push_str(self.0),
+                _ => out.push_str("http"),
+            }
+        }
+    }
+
+    fn expand(text: &str) -> String {
+        let (template, errors) = Template::parse(text, Var::built_in);
+        assert_eq!(errors, []);
+        template.expand(&Named)
+    }
+
+    #[test]
+    fn both_spellings_are_expanded() {
+        assert_eq!(expand("$scheme://${host}x$uri"), "Scheme://HostxUri");
+        assert_eq!(
+            expand("$http_x_real_ip-$arg_a.$cookie_sid"),
+            "x-real-ip-a.sid"
+        );
+        assert_eq!(expand(""), "");
+    }
+
+    #[test]
+    fn faults_tell_where_they_are() {
+        let (_, errors) = Template::parse("a $hots ${ $ 5$", Var::built_in);
+        let found: Vec<_> = errors
+            .iter()
+            .map(|e| (e.range.clone(), e.unknown.as_deref()))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                (2..7, Some("hots")),
+                (8..10, None),
+                (11..12, None),
+                (14..15, None)
+            ]
+        );
+    }
+
+    #[test]
+    fn line_ends_never_come_out() {
+        assert_eq!(expand("a\r\nb\0c"), "abc");
+    }
+
+    #[test]
+    fn a_map_takes_exact_values_then_patterns_then_the_default() {
+        let map = Arc::new(Map {
+            source: Template::parse("$http_upgrade", Var::built_in).0,
+            variable: "m".into(),
+            exact: [("upgrade".to_owned(), Template::literal("exact"))].into(),
+            patterns: vec![
+                (
+                    regex::Regex::new("^up").unwrap(),
+                    Template::literal("first"),
+                ),
+                (regex::Regex::new("p").unwrap(), Template::literal("second")),
+            ],
+            default: Template::parse("<$scheme>", Var::built_in).0,
+        });
+        let (template, _) = Template::parse("$m", |_| Some(Var::Map(Arc::clone(&map))));
+        for (value, result) in [
+            ("UpGrade", "exact"),
+            ("upx", "first"),
+            ("pp", "second"),
+            ("", "<http>"),
+        ] {
+            assert_eq!(template.expand(&Upgrade(value)), result, "{value}");
+        }
     }
 }

@@ -1,0 +1,299 @@
+//! The raw configuration: every section and key there is, with its type, default, nginx's word and
+//! meaning. The reference page and the JSON Schema are printed from here. Not here: what values may
+//! refer to (`validate`) and what becomes of them (`model`).
+//!
+//! The letters behind nginx's word say what a reload does: **N** new requests and tunnels only; **A**
+//! at once, live tunnels too; **L** the set of listeners is compared, unchanged sockets are kept;
+//! **R** needs a restart.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use http::HeaderName;
+
+use super::model::{Balance, LocationPath, LogLevel, RealIpHeader, ServerName};
+use super::section::section;
+use super::values::{
+    AccessLogValue, Address, Cidr, ErrorLog, Headers, Int, List, Listen, MapValues, Named,
+    NextWord, OriginValue, PeerValue, Percent, ReturnValue, Size, SizeOrOff, Tables, Text, Time,
+    TimeOrOff, Timeout, TlsVersion, Token, Workers, Written,
+};
+
+section! {
+    /// The top of the file, above the first header.
+    struct TopSection as "the top of the file" with server_keys: ServerKeys, keys: LocationKeys {
+        /// Threads that carry tunnels, and as many that do everything else; `"auto"` is one per core.
+        worker_processes: Workers { default("auto"); "worker_processes (threads here)"; R }
+        /// Connections from clients at most, in the whole process.
+        worker_connections: Int<1, 100_000_000> { unset("from RLIMIT_NOFILE: two descriptors each"); "same (for each process there)"; A }
+        /// How long QUIT waits for tunnels before it closes them.
+        worker_shutdown_timeout: TimeOrOff { unset("for ever"); "same"; A }
+        /// How long TERM waits for tunnels before it closes them.
+        shutdown_timeout: Time { default("25s"); "–"; A }
+        /// Where the process id is written.
+        pid: PathBuf { unset("nowhere"); "same"; R }
+        /// Where the error log goes.
+        error_log: ErrorLog { default("stderr"); "error_log"; A }
+        /// The least severe event that is logged.
+        error_log_level: LogLevel { default("warn"); "error_log"; A }
+        /// More files, as patterns: `"conf.d/*.toml"`, relative to this file, sorted. Arrays and
+        /// upstreams add up; any other key may be set in one file only.
+        include: List<Text> { default([]); "same"; A }
+        /// Reload when a configuration file or a certificate changes.
+        auto_reload: bool { default(true); "–"; A }
+        /// How long to wait for further changes before that.
+        auto_reload_delay: Time { default("300ms"); "–"; A }
+        /// Variables computed from others.
+        map: Tables<MapSection> { unset("none"); "map"; N }
+        /// Prometheus' page.
+        metrics: MetricsSection { unset("off"); "stub_status and an exporter"; L }
+        /// Named groups of peers.
+        upstream: Named<UpstreamSection> { unset("none"); "upstream"; A }
+        /// Virtual servers.
+        server: Tables<ServerSection> { required(); "server"; N }
+    }
+}
+
+section! {
+    /// Where metrics are served; `/healthz` and `/readyz` stand beside the page.
+    struct MetricsSection as "[metrics]" {
+        /// The address.
+        listen: Address { required(); "–"; L }
+        /// The path of the page.
+        path: Text { default("/metrics"); "–"; L }
+        /// Who may read it; clients of a Unix socket always may.
+        allow: List<Cidr> { default(["127.0.0.0/8", "::1"]); "allow"; L }
+    }
+}
+
+section! {
+    /// A variable computed from others.
+    struct MapSection as "[[map]]" {
+        /// What is looked up, such as `"$http_upgrade"`.
+        source: Text { required(); "map"; N }
+        /// The variable that gets the result, such as `"$connection_upgrade"`.
+        variable: Text { required(); "map"; N }
+        /// Results by value. Case does not count; a key `"~re"` or `"~*re"` is a regular expression.
+        /// Results may hold variables.
+        values: MapValues { unset("none"); "map"; N }
+        /// The result when nothing fits.
+        default: Text { default(""); "default"; N }
+    }
+}
+
+section! {
+    /// A group of peers that `proxy_pass = "http://NAME"` refers to.
+    struct UpstreamSection as "[upstream.NAME]" {
+        /// The peers: `"host:port"`, nginx's words, or tables.
+        servers: List<PeerValue> { required(); "server"; A }
+        /// How a peer is picked: the fewest active tunnels and requests for its weight, in turn, or
+        /// the less busy of two taken at random.
+        balance: Balance { default("least_conn"); "least_conn, random"; A }
+        /// Idle HTTP connections kept, for each peer.
+        keepalive: Int<0, 65535> { default(32); "same"; A }
+        /// How long they are kept.
+        keepalive_timeout: Time { default("60s"); "same"; A }
+        /// Requests on one of them at most.
+        keepalive_requests: Int<1, { i64::MAX }> { default(1000); "same"; A }
+    }
+}
+
+section! {
+    /// A virtual server.
+    struct ServerSection as "[[server]]" with server_keys: ServerKeys, keys: LocationKeys {
+        /// Where it listens: a port, `"443 ssl"`, `"[::]:443 ssl default_server"`,
+        /// `"unix:/run/x.sock"`, a table, or a list of them. The options are `ssl`,
+        /// `default_server`, `proxy_protocol`, `backlog=N` and `ipv6only=off`.
+        listen: List<Listen> { required(); "listen"; L }
+        /// Its names: exact, `"*.example.org"`, `"www.example.*"`, `".example.org"`, or `"~regex"`.
+        server_name: List<Written<ServerName>> { default("_"); "same"; N }
+        /// How long a TLS handshake may take.
+        ssl_handshake_timeout: Timeout { default("10s"); "–"; N }
+        /// The answer to every request, where there is no location.
+        r#return: ReturnValue { unset("none"); "return"; N }
+        /// What is served under which path.
+        location: Tables<LocationSection> { unset("none"); "location"; N }
+    }
+}
+
+section! {
+    /// Keys of a server that may also stand at the top of the file, as defaults for all servers.
+    struct ServerKeys as "[[server]], or the top" {
+        /// PEM files with the certificate and its chain, several for several kinds of keys.
+        ssl_certificate: List<PathBuf> { unset("needed for `ssl`"); "same"; N }
+        /// PEM files with the private keys, in the same order.
+        ssl_certificate_key: List<PathBuf> { unset("needed for `ssl`"); "same"; N }
+        /// TLS versions that are offered.
+        ssl_protocols: List<TlsVersion> { default(["TLSv1.2", "TLSv1.3"]); "same"; N }
+        /// How long a request's head may take.
+        client_header_timeout: Timeout { default("10s"); "same (60s)"; N }
+        /// How long a pause in a request's body may be.
+        client_body_timeout: Timeout { default("60s"); "same"; N }
+        /// How long the client may take no byte of an answer.
+        send_timeout: Timeout { default("60s"); "same"; N }
+        /// The longest head of a request; longer ones are refused.
+        large_client_header_buffers: Size<1024, 16_777_216> { default("32k"); "same (4 8k)"; N }
+        /// The most header fields of a request; more are refused.
+        max_headers: Int<1, 10_000> { default(100); "same"; N }
+        /// How long an idle connection is kept; `"0"` closes after every answer.
+        keepalive_timeout: Time { default("75s"); "same"; N }
+        /// The most requests on one connection.
+        keepalive_requests: Int<1, { i64::MAX }> { default(1000); "same"; N }
+    }
+}
+
+section! {
+    /// What is served under a path. The longest prefix wins, unless a regular expression fits:
+    /// nginx's order.
+    struct LocationSection as "[[server.location]]" with keys: LocationKeys {
+        /// `"/p"`, `"= /p"`, `"^~ /p"`, `"~ regex"` or `"~* regex"`.
+        path: Written<LocationPath> { required(); "location"; N }
+        /// Where requests go: `"http://host:port"`, `"https://…"`, `"http://UPSTREAM"` or
+        /// `"http://unix:/path"`. A path behind it replaces the part that the location matched.
+        proxy_pass: Text { unset("none"); "same"; N }
+        /// An answer made here: a status, `"301 https://$host$request_uri"`, or a table.
+        r#return: ReturnValue { unset("none"); "return"; N }
+    }
+}
+
+section! {
+    /// Keys of a location that may also stand in `[[server]]` and at the top of the file, as
+    /// defaults.
+    struct LocationKeys as "[[server.location]], [[server]], or the top" with proxy: ProxyKeys, proxy_ssl: ProxySslKeys {
+        /// Headers added to the answer, with variables; add to those of outer sections.
+        add_header: Headers { unset("none"); "same"; N }
+        /// Clients let in, checked with `deny` in the order written; the first that fits decides.
+        /// A section with either of the two takes nothing from outer ones.
+        allow: List<Cidr> { unset("everybody"); "same"; N }
+        /// Clients kept out with 403; see `allow`.
+        deny: List<Cidr> { unset("nobody"); "same"; N }
+        /// Proxies that are believed about the client's address.
+        set_real_ip_from: List<Cidr> { default([]); "same"; N }
+        /// The header that tells it, or `"proxy_protocol"`.
+        real_ip_header: RealIpHeader { default("X-Forwarded-For"); "same (X-Real-IP)"; N }
+        /// Skip believed addresses from the right of the header's list.
+        real_ip_recursive: bool { default(true); "same (off)"; N }
+        /// The longest body of a request; longer ones are refused. `"off"` is no limit.
+        client_max_body_size: SizeOrOff { default("1m"); "same"; N }
+        /// Where requests and tunnels are logged.
+        access_log: AccessLogValue { default("off"); "same (on)"; A }
+        /// What holds for WebSocket tunnels.
+        websocket: WebSocketSection { unset("its defaults"); "–"; A }
+    }
+}
+
+section! {
+    /// How requests go to peers. These keys too may stand further up, as defaults.
+    struct ProxyKeys as "[[server.location]], [[server]], or the top: to peers" {
+        /// How long connecting to a peer may take, its TLS handshake included.
+        proxy_connect_timeout: Timeout { default("5s"); "same (60s)"; N }
+        /// How long a pause in an answer may be. Tunnels: see `websocket.idle_timeout`.
+        proxy_read_timeout: Timeout { default("60s"); "same"; A }
+        /// How long the other side may take no byte: of a request, and of a tunnel either way.
+        proxy_send_timeout: Timeout { default("60s"); "same"; A }
+        /// Headers set on the request; an empty value removes one. These add to the defaults and to
+        /// those of outer sections, and override them by name (in nginx one entry replaces them
+        /// all). `Upgrade` and `Connection` go by themselves.
+        proxy_set_header: Headers { default({ Host = "$http_host", "X-Real-IP" = "$remote_addr", "X-Forwarded-For" = "$proxy_add_x_forwarded_for", "X-Forwarded-Proto" = "$scheme", "X-Forwarded-Host" = "$http_host" }); "same (Host $proxy_host)"; N }
+        /// Headers of the answer that the client does not get.
+        proxy_hide_header: List<HeaderName> { default([]); "same"; N }
+        /// When another peer is tried: `error`, `timeout`, `invalid_header`, `http_500` (501, 502, 503,
+        /// 504, 403, 404, 429), `non_idempotent`, or `off`. Never once the answer has begun, and never
+        /// after a 101.
+        proxy_next_upstream: List<NextWord> { default(["error", "timeout"]); "same"; N }
+        /// Peers tried at most; 0 is all.
+        proxy_next_upstream_tries: Int<0, 1_000_000> { default(3); "same (0)"; N }
+        /// Time for all tries; `"0"` is no limit.
+        proxy_next_upstream_timeout: Time { default("15s"); "same (0)"; N }
+        /// Source addresses of connections to peers, taken in turn.
+        proxy_bind: List<IpAddr> { default([]); "same"; N }
+    }
+}
+
+section! {
+    /// TLS to peers, where `proxy_pass` says `https://`. These keys too may stand further up, as
+    /// defaults.
+    struct ProxySslKeys as "[[server.location]], [[server]], or the top: TLS to peers" {
+        /// Check the certificates of https peers.
+        proxy_ssl_verify: bool { default(true); "same (off)"; N }
+        /// The name their certificates are checked for, and that is sent as SNI.
+        proxy_ssl_name: Text { unset("the host of `proxy_pass`"); "same"; N }
+        /// Send the name (SNI).
+        proxy_ssl_server_name: bool { default(true); "same (off)"; N }
+        /// A PEM file with the trust anchors.
+        proxy_ssl_trusted_certificate: PathBuf { unset("the system's"); "same"; N }
+        /// A PEM file with our own certificate.
+        proxy_ssl_certificate: PathBuf { unset("none"); "same"; N }
+        /// A PEM file with its private key.
+        proxy_ssl_certificate_key: PathBuf { unset("none"); "same"; N }
+    }
+}
+
+section! {
+    /// Clocks and limits of tunnels. Each key is taken from the innermost section that has it.
+    struct WebSocketSection as "[server.location.websocket], [server.websocket], [websocket]" {
+        /// Upgrade requests are served; else they get 426.
+        enabled: bool { default(true); "–"; N }
+        /// Silence from the client after which it is pinged.
+        ping_interval: TimeOrOff { default("25s"); "–"; A }
+        /// Each interval is shortened by up to this many percent.
+        ping_jitter: Percent { default(10); "–"; A }
+        /// Silence after a ping that means the pinged side is dead.
+        pong_timeout: Timeout { default("20s"); "–"; A }
+        /// The upstream side is pinged too.
+        ping_upstream: bool { default(false); "–"; A }
+        /// No byte either way for so long ends the tunnel.
+        idle_timeout: TimeOrOff { unset("`proxy_read_timeout` where it is set, else \"5m\""); "proxy_read_timeout"; A }
+        /// No data frame either way for so long ends the tunnel.
+        data_idle_timeout: TimeOrOff { default("off"); "–"; A }
+        /// How long to wait for the Close that answers a Close.
+        close_timeout: Time { default("5s"); "–"; A }
+        /// The longest life of a tunnel.
+        max_age: TimeOrOff { default("off"); "–"; A }
+        /// Each `max_age` is shortened by up to this many percent.
+        max_age_jitter: Percent { default(10); "–"; A }
+        /// The longest message; a longer one ends the tunnel with 1009.
+        max_message_size: SizeOrOff { default("off"); "–"; A }
+        /// The longest frame; a longer one ends the tunnel with 1009.
+        max_frame_size: SizeOrOff { default("off"); "–"; A }
+        /// Unwritten bytes a side may have before the other is read no more.
+        max_buffer: Size<1024, 1_073_741_824> { default("64k"); "proxy_buffer_size"; N }
+        /// Values of `Origin` that are let in, others get 403: `"https://example.org"`,
+        /// `"https://*.example.org"`, or `"*"`.
+        allowed_origins: List<OriginValue> { unset("any"); "–"; N }
+        /// Sub-protocols that are let in.
+        allowed_subprotocols: List<Token> { unset("any"); "–"; N }
+        /// A 101 whose Sec-WebSocket-Accept is wrong becomes a 502.
+        verify_accept: bool { default(true); "–"; N }
+        /// The codes Wayhold closes with.
+        close_codes: CloseCodesSection { unset("its defaults"); "–"; A }
+    }
+}
+
+/// A code that may go on the wire: RFC 6455 §7.4 and the registry behind it.
+pub(super) type CloseCode = Int<1000, 4999>;
+
+section! {
+    /// The codes Wayhold closes with, each for one of its own reasons: 1000 to 1003, 1007 to 1014,
+    /// or 3000 to 4999.
+    struct CloseCodesSection as "[server.location.websocket.close_codes]" {
+        /// The process is finishing.
+        drain: CloseCode { default(1012); "–"; A }
+        /// To the other side of one that is dead.
+        dead_peer: CloseCode { default(1001); "–"; A }
+        /// To the client, when the upstream side broke.
+        upstream_lost: CloseCode { default(1011); "–"; A }
+        /// To the upstream, when the client side broke.
+        client_lost: CloseCode { default(1001); "–"; A }
+        /// `idle_timeout` and `data_idle_timeout`.
+        idle: CloseCode { default(1001); "–"; A }
+        /// `max_age`.
+        max_age: CloseCode { default(1001); "–"; A }
+        /// `max_frame_size` and `max_message_size`.
+        too_big: CloseCode { default(1009); "–"; A }
+        /// A side that takes no bytes.
+        slow_consumer: CloseCode { default(1008); "–"; A }
+        /// An impossible frame.
+        protocol: CloseCode { default(1002); "–"; A }
+    }
+}

@@ -1,0 +1,178 @@
+//! `[[server.location]]`: what it inherits and what it does.
+
+use super::{Context, headers, proxy};
+use crate::config::diagnostic::{Diagnostic, quote};
+use crate::config::model::{AccessLog, AccessRule, Action, Location, LocationPath, RealIp, Who};
+use crate::config::read::Field;
+use crate::config::schema::{LocationKeys, LocationSection};
+use crate::config::section::Section as _;
+use crate::config::source::{At, Place};
+use crate::config::values::{AccessLogValue, Cidr, List, ReturnValue, Written};
+
+/// The shared keys of the sections around a location, the innermost first.
+pub(super) type Levels<'a> = [&'a LocationKeys];
+
+/// Validates one location; `outer` are the keys around it.
+pub(super) fn location(
+    cx: &mut Context<'_>,
+    section: &At<LocationSection>,
+    outer: &Levels<'_>,
+) -> Location {
+    let LocationSection {
+        keys,
+        path,
+        proxy_pass,
+        r#return,
+    } = &section.value;
+    if path.is_absent() {
+        let help = "write `path = \"/ws\"`, or `path = \"/\"` for everything";
+        cx.error(&section.place, "`[[server.location]]` has no `path`", help);
+    }
+    if let (Some(pass), Some(answer)) = (proxy_pass.get(), r#return.get()) {
+        cx.out.push(
+            Diagnostic::error(
+                &answer.place,
+                "a location has `return` or `proxy_pass`, not both",
+            )
+            .see(&pass.place, "`proxy_pass` is here")
+            .help("take one of them out"),
+        );
+    }
+    if proxy_pass.is_absent() && r#return.is_absent() {
+        let shown = path
+            .get()
+            .map_or_else(String::new, |path| format!(": {}", quote(&path.text)));
+        cx.error(
+            &section.place,
+            format!("location has neither `proxy_pass` nor `return`{shown}"),
+            "write where requests go: `proxy_pass = \"http://127.0.0.1:8888\"`",
+        );
+    }
+    let levels: Vec<_> = std::iter::once(keys).chain(outer.iter().copied()).collect();
+    build(cx, path.get(), proxy_pass.get(), r#return.get(), &levels)
+}
+
+/// The location of a server that only has `return`.
+pub(super) fn implicit(
+    cx: &mut Context<'_>,
+    answer: &At<ReturnValue>,
+    levels: &Levels<'_>,
+) -> Location {
+    build(cx, None, None, Some(answer), levels)
+}
+
+fn build(
+    cx: &mut Context<'_>,
+    path: Option<&At<Written<LocationPath>>>,
+    pass: Option<&At<String>>,
+    answer: Option<&At<ReturnValue>>,
+    levels: &Levels<'_>,
+) -> Location {
+    let explicit = levels
+        .iter()
+        .fold(LocationKeys::default(), |inner, outer| inner.or(outer));
+    let merged = explicit.or(&cx.defaults.location);
+    let action = match (pass, answer) {
+        (Some(pass), _) => {
+            let fixed = path.map(|path| &path.value.value);
+            match proxy::proxy(cx, pass, fixed, &explicit, &merged) {
+                Some(proxy) => Action::Proxy(Box::new(proxy)),
+                None => Action::Nothing,
+            }
+        }
+        (None, Some(answer)) => returning(cx, answer),
+        (None, None) => Action::Nothing,
+    };
+    let LocationKeys {
+        // `proxy` has them
+        proxy: _,
+        proxy_ssl: _,
+        websocket: _,
+        // `access` takes them from one section
+        allow: _,
+        deny: _,
+        add_header,
+        set_real_ip_from,
+        real_ip_header,
+        real_ip_recursive,
+        client_max_body_size,
+        access_log: log,
+    } = &merged;
+    let root = LocationPath::Prefix {
+        path: "/".to_owned(),
+        no_regex: false,
+    };
+    let from = set_real_ip_from.with_default().iter();
+    Location {
+        name: path.map_or_else(|| "/".to_owned(), |path| path.text.clone()),
+        path: path.map_or(root, |path| path.value.value.clone()),
+        action,
+        access: access(cx, levels),
+        real_ip: RealIp {
+            from: from.map(|cidr| cidr.0.clone()).collect(),
+            header: real_ip_header.with_default().value.clone(),
+            recursive: real_ip_recursive.with_default().value,
+        },
+        add_headers: add_header
+            .get()
+            .map_or_else(Vec::new, |added| headers::to_client(cx, added)),
+        client_max_body_size: client_max_body_size.with_default().0,
+        access_log: access_log(log.with_default()),
+    }
+}
+
+fn returning(cx: &mut Context<'_>, answer: &At<ReturnValue>) -> Action {
+    Action::Return {
+        status: answer.status,
+        text: answer
+            .text
+            .as_ref()
+            .map(|text| cx.template(text))
+            .unwrap_or_default(),
+        redirect: answer.redirect,
+    }
+}
+
+fn access_log(value: &At<AccessLogValue>) -> Option<AccessLog> {
+    match &value.value {
+        AccessLogValue::Off => None,
+        AccessLogValue::To { path, format, open } => Some(AccessLog {
+            path: value.place.resolve(path),
+            format: *format,
+            open: *open,
+        }),
+    }
+}
+
+/// `allow` and `deny` of the innermost section that has either, in the order written.
+fn access(cx: &mut Context<'_>, levels: &Levels<'_>) -> Vec<AccessRule> {
+    let has_rules = |keys: &&&LocationKeys| !(keys.allow.is_absent() && keys.deny.is_absent());
+    let Some(keys) = levels.iter().find(has_rules) else {
+        return Vec::new();
+    };
+    let mut rules = rules_of(&keys.allow, true);
+    rules.extend(rules_of(&keys.deny, false));
+    rules.sort_by_key(|(_, place)| place.order());
+    if let Some(at) = rules.iter().position(|(rule, _)| rule.who == Who::All)
+        && let Some((_, unreached)) = rules.get(at + 1)
+    {
+        let message = "rule is never reached: the one before is for `all`";
+        let help = "the first rule that fits decides: write the one for `all` last";
+        cx.out.push(
+            Diagnostic::warning(unreached, message)
+                .see(&rules[at].1, "this one")
+                .help(help),
+        );
+    }
+    rules.into_iter().map(|(rule, _)| rule).collect()
+}
+
+fn rules_of(list: &Field<List<Cidr>>, allow: bool) -> Vec<(AccessRule, Place)> {
+    let cidrs = list.get().into_iter().flat_map(|list| list.iter());
+    cidrs
+        .map(|cidr| {
+            let who = cidr.0.clone();
+            (AccessRule { allow, who }, cidr.place.clone())
+        })
+        .collect()
+}

@@ -1,0 +1,223 @@
+//! `[[server]]`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::listeners::{Claim, Listeners};
+use super::location::{self, Levels};
+use super::{Context, tls};
+use crate::config::diagnostic::{Diagnostic, quote};
+use crate::config::model::{Location, LocationPath, Server, ServerName};
+use crate::config::schema::{LocationSection, ServerKeys, ServerSection, TopSection};
+use crate::config::section::Section as _;
+use crate::config::source::{At, Place};
+use crate::config::values::{Address, List, Listen, ReturnValue, Written};
+
+/// Validates the server with this index, and claims its listeners.
+pub(super) fn server(
+    cx: &mut Context<'_>,
+    index: usize,
+    section: &At<ServerSection>,
+    top: &TopSection,
+    listeners: &mut Listeners,
+) -> Server {
+    let ServerSection {
+        server_keys,
+        keys,
+        listen,
+        server_name,
+        ssl_handshake_timeout,
+        r#return,
+        location,
+    } = &section.value;
+    if listen.is_absent() || listen.get().is_some_and(|list| list.is_empty()) {
+        let help = "write `listen = \"80\"`, or `listen = [\"80\", \"443 ssl\"]`";
+        cx.error(&section.place, "`[[server]]` has no `listen`", help);
+    }
+    let listens = listen
+        .get()
+        .map(|list| list.0.as_slice())
+        .unwrap_or_default();
+    let (label, names) = names(server_name.get(), &section.place);
+    for listen in listens {
+        claim(cx, index, listen, &names, listeners);
+    }
+    let merged = server_keys
+        .or(&top.server_keys)
+        .or(&cx.defaults.server_keys);
+    let certificates = match listens.iter().find(|listen| listen.ssl) {
+        Some(listen) => tls::certificates(cx, &merged, &listen.place),
+        None => Vec::new(),
+    };
+    warn_without_tls(cx, server_keys, listens);
+    let sections = location
+        .get()
+        .map(|tables| tables.0.as_slice())
+        .unwrap_or_default();
+    let levels = [keys, &top.keys];
+    let locations = locations(cx, section, sections, r#return.get(), &levels);
+    let handshake = ssl_handshake_timeout.or(&cx.defaults.server.ssl_handshake_timeout);
+    Server {
+        label,
+        names: names.into_iter().map(|(name, _)| name).collect(),
+        certificates,
+        ssl_handshake_timeout: handshake.with_default().0,
+        locations,
+        ..from_keys(cx, &merged)
+    }
+}
+
+/// A server with what the shared keys say; `keys` have to be merged with the defaults.
+fn from_keys(cx: &mut Context<'_>, keys: &ServerKeys) -> Server {
+    let ServerKeys {
+        ssl_certificate: _,
+        ssl_certificate_key: _,
+        ssl_protocols,
+        client_header_timeout,
+        client_body_timeout,
+        send_timeout,
+        large_client_header_buffers,
+        max_headers,
+        keepalive_timeout,
+        keepalive_requests,
+    } = keys;
+    let max_head_size = large_client_header_buffers.with_default().0;
+    Server {
+        label: String::new(),
+        names: Vec::new(),
+        certificates: Vec::new(),
+        protocols: tls::versions(cx, ssl_protocols.with_default()),
+        ssl_handshake_timeout: Duration::ZERO,
+        client_header_timeout: client_header_timeout.with_default().0,
+        client_body_timeout: client_body_timeout.with_default().0,
+        send_timeout: send_timeout.with_default().0,
+        max_head_size: usize::try_from(max_head_size).unwrap_or(usize::MAX),
+        max_headers: max_headers.with_default().get(),
+        keepalive_timeout: keepalive_timeout.with_default().0,
+        keepalive_requests: keepalive_requests.with_default().get(),
+        locations: Vec::new(),
+    }
+}
+
+/// The label, and every name with its place; nginx's `.example.org` is two names.
+fn names(
+    list: Option<&At<List<Written<ServerName>>>>,
+    section: &Place,
+) -> (String, Vec<(ServerName, Place)>) {
+    let mut names = Vec::new();
+    let mut label = None;
+    for name in list.into_iter().flat_map(|list| list.iter()) {
+        label.get_or_insert_with(|| name.text.clone());
+        match &name.value.value {
+            ServerName::Exact(exact) if exact.starts_with('.') => {
+                let bare = exact[1..].to_owned();
+                names.push((ServerName::Exact(bare), name.place.clone()));
+                names.push((ServerName::Suffix(exact.clone()), name.place.clone()));
+            }
+            other => names.push((other.clone(), name.place.clone())),
+        }
+    }
+    if names.is_empty() {
+        names.push((ServerName::Exact("_".to_owned()), section.clone()));
+    }
+    (label.unwrap_or_else(|| "_".to_owned()), names)
+}
+
+fn claim(
+    cx: &mut Context<'_>,
+    server: usize,
+    listen: &At<Listen>,
+    names: &[(ServerName, Place)],
+    listeners: &mut Listeners,
+) {
+    for addr in cx.listen_addrs(&listen.address, &listen.place) {
+        let claim = Claim {
+            addr,
+            listen,
+            server,
+            names,
+        };
+        listeners.claim(cx, &claim);
+    }
+}
+
+/// Certificates that are not used are most often a forgotten `ssl`.
+fn warn_without_tls(cx: &mut Context<'_>, written: &ServerKeys, listens: &[At<Listen>]) {
+    let Some(certificate) = written.ssl_certificate.get() else {
+        return;
+    };
+    let port_of = |listen: &Listen| match &listen.address {
+        Address::Ip(addr) => Some(addr.port()),
+        Address::Host(_, port) => Some(*port),
+        Address::Unix(_) => None,
+    };
+    let mut told = false;
+    for listen in listens.iter().filter(|listen| !listen.ssl) {
+        if let Some(port @ (443 | 8443)) = port_of(listen) {
+            told = true;
+            cx.out.push(
+                Diagnostic::warning(&listen.place, format!("port {port} is served without TLS"))
+                    .see(&certificate.place, "the server has a certificate")
+                    .help(format!("write `listen = \"{port} ssl\"`")),
+            );
+        }
+    }
+    if !told && !listens.is_empty() && listens.iter().all(|listen| !listen.ssl) {
+        let message = "certificate is never used: no `listen` of the server has `ssl`";
+        cx.warn(&certificate.place, message, "write `listen = \"443 ssl\"`");
+    }
+}
+
+fn locations(
+    cx: &mut Context<'_>,
+    section: &At<ServerSection>,
+    sections: &[At<LocationSection>],
+    answer: Option<&At<ReturnValue>>,
+    levels: &Levels<'_>,
+) -> Vec<Arc<Location>> {
+    match (answer, sections.first()) {
+        (Some(answer), None) => return vec![Arc::new(location::implicit(cx, answer, levels))],
+        (Some(answer), Some(first)) => cx.out.push(
+            Diagnostic::error(&answer.place, "`return` of a server answers every request")
+                .see(&first.place, "never reached")
+                .help("move it into a location: `path = \"/\"`"),
+        ),
+        // where something is misspelt, it may be just that
+        (None, None) if !cx.out.has_errors() => cx.warn(
+            &section.place,
+            "server has no location: every request gets 404",
+            "add a `[[server.location]]`, or a `return`",
+        ),
+        _ => {}
+    }
+    let mut paths: BTreeMap<String, &Place> = BTreeMap::new();
+    let mut locations = Vec::new();
+    for section in sections {
+        locations.push(Arc::new(location::location(cx, section, levels)));
+        let Some(path) = section.path.get() else {
+            continue;
+        };
+        if let Some(first) = paths.get(&identity(&path.value.value)) {
+            let message = format!("two locations with one path: {}", quote(&path.text));
+            cx.out.push(
+                Diagnostic::error(&path.place, message)
+                    .see(first, "the first is here")
+                    .help("join them, or change one path"),
+            );
+        }
+        paths
+            .entry(identity(&path.value.value))
+            .or_insert(&path.place);
+    }
+    locations
+}
+
+/// Two locations of one identity match the same requests.
+fn identity(path: &LocationPath) -> String {
+    match path {
+        LocationPath::Exact(path) => format!("= {path}"),
+        LocationPath::Prefix { path, .. } => path.clone(),
+        LocationPath::Regex(regex) => format!("~ {}", regex.as_str()),
+    }
+}

@@ -1,0 +1,163 @@
+//! Certificates and TLS versions, as far as files tell without being parsed: whether a key fits its
+//! certificate is found when the configuration is put to work.
+
+use std::path::PathBuf;
+
+use super::Context;
+use crate::config::diagnostic::{Diagnostic, quote};
+use crate::config::model::{CertificatePair, ProxyTls, TlsVersions};
+use crate::config::read::Field;
+use crate::config::schema::{ProxySslKeys, ServerKeys};
+use crate::config::source::{At, Place};
+use crate::config::values::{List, TlsVersion};
+
+/// The pairs of a server; `listen` is its first listener with `ssl`.
+pub(super) fn certificates(
+    cx: &mut Context<'_>,
+    keys: &ServerKeys,
+    listen: &Place,
+) -> Vec<CertificatePair> {
+    let (certificate, key) = (&keys.ssl_certificate, &keys.ssl_certificate_key);
+    match (certificate.get(), key.get()) {
+        (Some(certificates), Some(keys)) => pairs(cx, certificates, keys, listen),
+        (None, _) if certificate.is_absent() => {
+            cx.error(
+                listen,
+                "`ssl` needs a certificate: the server has no `ssl_certificate`",
+                "write `ssl_certificate = \"/path/to/fullchain.pem\"` and `ssl_certificate_key = \
+                 \"/path/to/key.pem\"`",
+            );
+            Vec::new()
+        }
+        (Some(certificates), None) if key.is_absent() => {
+            cx.error(
+                &certificates.place,
+                "`ssl_certificate` has no key: the server has no `ssl_certificate_key`",
+                "write `ssl_certificate_key = \"/path/to/key.pem\"`",
+            );
+            Vec::new()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn pairs(
+    cx: &mut Context<'_>,
+    certificates: &At<List<PathBuf>>,
+    keys: &At<List<PathBuf>>,
+    listen: &Place,
+) -> Vec<CertificatePair> {
+    let (have, need) = (keys.0.len(), certificates.0.len());
+    if need == 0 {
+        cx.error(
+            &certificates.place,
+            "`ssl_certificate` is empty",
+            "name a PEM file",
+        );
+        return Vec::new();
+    }
+    if have != need {
+        let message = format!("certificates and keys do not pair up: {need} and {have}");
+        cx.out.push(
+            Diagnostic::error(&keys.place, message)
+                .see(&certificates.place, "the certificates")
+                .see(listen, "`ssl` is here")
+                .help(
+                    "write one `ssl_certificate_key` for each `ssl_certificate`, in the same order",
+                ),
+        );
+        return Vec::new();
+    }
+    certificates
+        .iter()
+        .zip(keys.iter())
+        .map(|(certificate, key)| CertificatePair {
+            certificate: cx.file(certificate, "certificate"),
+            key: cx.file(key, "key"),
+        })
+        .collect()
+}
+
+/// `ssl_protocols`.
+pub(super) fn versions(cx: &mut Context<'_>, protocols: &At<List<TlsVersion>>) -> TlsVersions {
+    if protocols.is_empty() {
+        cx.error(
+            &protocols.place,
+            "`ssl_protocols` is empty",
+            "write `[\"TLSv1.2\", \"TLSv1.3\"]`",
+        );
+    }
+    let has = |version| protocols.iter().any(|v| v.value == version);
+    TlsVersions {
+        tls12: has(TlsVersion::Tls12),
+        tls13: has(TlsVersion::Tls13),
+    }
+}
+
+/// `proxy_ssl_*` for peers behind https; `host` is what `proxy_pass` names, without its port.
+pub(super) fn to_upstream(
+    cx: &mut Context<'_>,
+    keys: &ProxySslKeys,
+    host: &str,
+    pass: &Place,
+    is_group: bool,
+) -> ProxyTls {
+    let ProxySslKeys {
+        proxy_ssl_verify,
+        proxy_ssl_name,
+        proxy_ssl_server_name,
+        proxy_ssl_trusted_certificate,
+        proxy_ssl_certificate,
+        proxy_ssl_certificate_key,
+    } = keys;
+    let verify = proxy_ssl_verify.with_default().value;
+    let name = proxy_ssl_name.get();
+    if let Some(variable) = name.filter(|name| name.contains('$')) {
+        let message = format!(
+            "`proxy_ssl_name` cannot hold variables yet: {}",
+            quote(variable)
+        );
+        cx.error(&variable.place, message, "write the name itself");
+    }
+    if is_group && verify && name.is_none() {
+        let message = format!(
+            "certificates of this upstream are checked for its own name: {}",
+            quote(host)
+        );
+        let help = "write `proxy_ssl_name = \"…\"` with the name in the certificates";
+        cx.warn(pass, message, help);
+    }
+    let trusted = proxy_ssl_trusted_certificate.get();
+    ProxyTls {
+        verify,
+        name: name.map_or_else(|| host.to_owned(), |name| name.value.clone()),
+        server_name: proxy_ssl_server_name.with_default().value,
+        trusted_certificate: trusted.map(|path| cx.file(path, "certificate")),
+        certificate: own_pair(cx, proxy_ssl_certificate, proxy_ssl_certificate_key),
+    }
+}
+
+fn own_pair(
+    cx: &mut Context<'_>,
+    certificate: &Field<PathBuf>,
+    key: &Field<PathBuf>,
+) -> Option<CertificatePair> {
+    if let (Some(one), true) = (certificate.get(), key.is_absent()) {
+        cx.error(
+            &one.place,
+            "`proxy_ssl_certificate` has no key",
+            "write `proxy_ssl_certificate_key`",
+        );
+    }
+    if let (Some(one), true) = (key.get(), certificate.is_absent()) {
+        cx.error(
+            &one.place,
+            "`proxy_ssl_certificate_key` has no certificate",
+            "write `proxy_ssl_certificate`",
+        );
+    }
+    Some(CertificatePair {
+        certificate: cx.file(certificate.get()?, "certificate"),
+        key: cx.file(key.get()?, "key"),
+    })
+}
