@@ -18,7 +18,7 @@ pub(super) struct Files {
     /// The main file, for what has no place of its own.
     pub(super) main: Arc<Source>,
     /// Files that were read, absolute.
-    pub(super) files: Vec<PathBuf>,
+    pub(super) read: Vec<PathBuf>,
     /// Directories that patterns look into, absolute.
     pub(super) include_dirs: BTreeSet<PathBuf>,
     /// Some file is no TOML or could not be read: what is missing may stand there.
@@ -47,7 +47,9 @@ pub(super) fn from_text(
         text: text.to_owned(),
         dir: std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned()),
     });
-    Loader::new(world, out).finish(main)
+    let mut loader = Loader::new(world, out);
+    loader.sources = 1;
+    loader.finish(main)
 }
 
 struct Loader<'a> {
@@ -77,7 +79,7 @@ impl<'a> Loader<'a> {
         Files {
             table,
             main,
-            files: self.files,
+            read: self.files,
             include_dirs: self.include_dirs,
             incomplete: self.incomplete,
         }
@@ -92,8 +94,7 @@ impl<'a> Loader<'a> {
             Ok(Ok(text)) => (text, None),
             Ok(Err(error)) => {
                 let offset = error.utf8_error().valid_up_to();
-                let problem =
-                    format!("is not UTF-8 text: the byte at offset {offset} is no part of any");
+                let problem = format!("is not UTF-8 text: invalid byte at offset {offset}");
                 (String::new(), Some(problem))
             }
             Err(error) => (String::new(), Some(format!("cannot be read: {error}"))),

@@ -23,6 +23,7 @@ mod validate;
 mod values;
 mod world;
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use diagnostic::Diagnostics;
@@ -85,7 +86,9 @@ fn check(files: Files, world: &dyn World, mut out: Diagnostics) -> Result<Loaded
     out.sort();
     match config {
         Some(mut config) if !out.has_errors() => {
-            config.files.splice(0..0, files.files);
+            config.files.splice(0..0, files.read);
+            let mut seen = HashSet::new();
+            config.files.retain(|file| seen.insert(file.clone()));
             config.include_dirs.extend(files.include_dirs);
             Ok(Loaded {
                 config,

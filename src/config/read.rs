@@ -260,6 +260,6 @@ pub(super) fn listed(words: &[&str]) -> String {
 }
 
 /// `schema`, or a string that a substitution makes one of it.
-pub(super) fn or_substituted(schema: Value) -> Value {
+pub(super) fn or_substituted(schema: &Value) -> Value {
     json!({ "anyOf": [schema, { "type": "string", "pattern": r"\$\{(env|file):" }] })
 }

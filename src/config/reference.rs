@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value, json};
 
 use super::schema::{
-    CloseCodesSection, LocationKeys, LocationSection, MapSection, MetricsSection, ServerKeys,
-    ServerSection, TopSection, UpstreamSection, WebSocketSection,
+    CloseCodesSection, LocationKeys, LocationSection, MapSection, MetricsSection, ProxyKeys,
+    ProxySslKeys, ServerKeys, ServerSection, TopSection, UpstreamSection, WebSocketSection,
 };
 use super::section::{DefaultValue, Row, Section, schema_of};
 use super::values::{AccessLogTable, ListenTable, PeerTable, ReturnTable};
@@ -48,6 +48,8 @@ pub fn reference() -> String {
     chapter::<LocationSection>(&mut page);
     chapter::<ReturnTable>(&mut page);
     chapter::<LocationKeys>(&mut page);
+    chapter::<ProxyKeys>(&mut page);
+    chapter::<ProxySslKeys>(&mut page);
     chapter::<AccessLogTable>(&mut page);
     chapter::<WebSocketSection>(&mut page);
     chapter::<CloseCodesSection>(&mut page);
@@ -58,9 +60,12 @@ fn chapter<S: Section>(page: &mut String) {
     let title = match S::TITLE {
         title if title.starts_with('[') => title
             .split(", ")
-            .map(|part| match part.starts_with('[') {
-                true => format!("`{part}`"),
-                false => part.to_owned(),
+            .map(|part| {
+                if part.starts_with('[') {
+                    format!("`{part}`")
+                } else {
+                    part.to_owned()
+                }
             })
             .collect::<Vec<_>>()
             .join(", "),

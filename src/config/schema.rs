@@ -159,41 +159,9 @@ section! {
 section! {
     /// Keys of a location that may also stand in `[[server]]` and at the top of the file, as
     /// defaults.
-    struct LocationKeys as "[[server.location]], [[server]], or the top" {
-        /// How long connecting to a peer may take, its TLS handshake included.
-        proxy_connect_timeout: Timeout { default("5s"); "same (60s)"; N }
-        /// How long a pause in an answer may be. Tunnels: see `websocket.idle_timeout`.
-        proxy_read_timeout: Timeout { default("60s"); "same"; A }
-        /// How long the other side may take no byte: of a request, and of a tunnel either way.
-        proxy_send_timeout: Timeout { default("60s"); "same"; A }
-        /// Headers set on the request; an empty value removes one. These add to the defaults and to
-        /// those of outer sections, and override them by name (in nginx one entry replaces them
-        /// all). `Upgrade` and `Connection` go by themselves.
-        proxy_set_header: Headers { default({ Host = "$http_host", "X-Real-IP" = "$remote_addr", "X-Forwarded-For" = "$proxy_add_x_forwarded_for", "X-Forwarded-Proto" = "$forwarded_proto", "X-Forwarded-Host" = "$forwarded_host" }); "same (Host $proxy_host)"; N }
-        /// Headers of the answer that the client does not get.
-        proxy_hide_header: List<HeaderName> { default([]); "same"; N }
+    struct LocationKeys as "[[server.location]], [[server]], or the top" with proxy: ProxyKeys, proxy_ssl: ProxySslKeys {
         /// Headers added to the answer, with variables; add to those of outer sections.
         add_header: Headers { unset("none"); "same"; N }
-        /// When another peer is tried; never once the answer has begun, and never after a 101.
-        proxy_next_upstream: List<NextWord> { default(["error", "timeout"]); "same"; N }
-        /// Peers tried at most; 0 is all.
-        proxy_next_upstream_tries: Int<0, 1_000_000> { default(3); "same (0)"; N }
-        /// Time for all tries; `"0"` is no limit.
-        proxy_next_upstream_timeout: Time { default("15s"); "same (0)"; N }
-        /// Source addresses of connections to peers, taken in turn.
-        proxy_bind: List<IpAddr> { default([]); "same"; N }
-        /// Check the certificates of https peers.
-        proxy_ssl_verify: bool { default(true); "same (off)"; N }
-        /// The name their certificates are checked for, and that is sent as SNI.
-        proxy_ssl_name: Text { unset("the host of `proxy_pass`"); "same"; N }
-        /// Send the name (SNI).
-        proxy_ssl_server_name: bool { default(true); "same (off)"; N }
-        /// A PEM file with the trust anchors.
-        proxy_ssl_trusted_certificate: PathBuf { unset("the system's"); "same"; N }
-        /// A PEM file with our own certificate.
-        proxy_ssl_certificate: PathBuf { unset("none"); "same"; N }
-        /// A PEM file with its private key.
-        proxy_ssl_certificate_key: PathBuf { unset("none"); "same"; N }
         /// Clients let in, checked with `deny` in the order written; the first that fits decides.
         /// A section with either of the two takes nothing from outer ones.
         allow: List<Cidr> { unset("everybody"); "same"; N }
@@ -209,13 +177,60 @@ section! {
         client_max_body_size: SizeOrOff { default("1m"); "same"; N }
         /// Where requests and tunnels are logged.
         access_log: AccessLogValue { default("off"); "same (on)"; A }
-        /// Clocks and limits of WebSockets.
+        /// What holds for WebSocket tunnels.
         websocket: WebSocketSection { unset("its defaults"); "–"; A }
     }
 }
 
 section! {
-    /// Clocks and limits of WebSockets. Each key is taken from the innermost section that has it.
+    /// How requests go to peers. These keys too may stand further up, as defaults.
+    struct ProxyKeys as "[[server.location]], [[server]], or the top: to peers" {
+        /// How long connecting to a peer may take, its TLS handshake included.
+        proxy_connect_timeout: Timeout { default("5s"); "same (60s)"; N }
+        /// How long a pause in an answer may be. Tunnels: see `websocket.idle_timeout`.
+        proxy_read_timeout: Timeout { default("60s"); "same"; A }
+        /// How long the other side may take no byte: of a request, and of a tunnel either way.
+        proxy_send_timeout: Timeout { default("60s"); "same"; A }
+        /// Headers set on the request; an empty value removes one. These add to the defaults and to
+        /// those of outer sections, and override them by name (in nginx one entry replaces them
+        /// all). `Upgrade` and `Connection` go by themselves.
+        proxy_set_header: Headers { default({ Host = "$http_host", "X-Real-IP" = "$remote_addr", "X-Forwarded-For" = "$proxy_add_x_forwarded_for", "X-Forwarded-Proto" = "$forwarded_proto", "X-Forwarded-Host" = "$forwarded_host" }); "same (Host $proxy_host)"; N }
+        /// Headers of the answer that the client does not get.
+        proxy_hide_header: List<HeaderName> { default([]); "same"; N }
+        /// When another peer is tried: `error`, `timeout`, `invalid_header`, `http_500` (501, 502, 503,
+        /// 504, 403, 404, 429), `non_idempotent`, or `off`. Never once the answer has begun, and never
+        /// after a 101.
+        proxy_next_upstream: List<NextWord> { default(["error", "timeout"]); "same"; N }
+        /// Peers tried at most; 0 is all.
+        proxy_next_upstream_tries: Int<0, 1_000_000> { default(3); "same (0)"; N }
+        /// Time for all tries; `"0"` is no limit.
+        proxy_next_upstream_timeout: Time { default("15s"); "same (0)"; N }
+        /// Source addresses of connections to peers, taken in turn.
+        proxy_bind: List<IpAddr> { default([]); "same"; N }
+    }
+}
+
+section! {
+    /// TLS to peers, where `proxy_pass` says `https://`. These keys too may stand further up, as
+    /// defaults.
+    struct ProxySslKeys as "[[server.location]], [[server]], or the top: TLS to peers" {
+        /// Check the certificates of https peers.
+        proxy_ssl_verify: bool { default(true); "same (off)"; N }
+        /// The name their certificates are checked for, and that is sent as SNI.
+        proxy_ssl_name: Text { unset("the host of `proxy_pass`"); "same"; N }
+        /// Send the name (SNI).
+        proxy_ssl_server_name: bool { default(true); "same (off)"; N }
+        /// A PEM file with the trust anchors.
+        proxy_ssl_trusted_certificate: PathBuf { unset("the system's"); "same"; N }
+        /// A PEM file with our own certificate.
+        proxy_ssl_certificate: PathBuf { unset("none"); "same"; N }
+        /// A PEM file with its private key.
+        proxy_ssl_certificate_key: PathBuf { unset("none"); "same"; N }
+    }
+}
+
+section! {
+    /// Clocks and limits of tunnels. Each key is taken from the innermost section that has it.
     struct WebSocketSection as "[server.location.websocket], [server.websocket], [websocket]" {
         /// Upgrade requests are served; else they get 426.
         enabled: bool { default(true); "–"; N }

@@ -2,6 +2,7 @@
 //! reader, its JSON Schema and its rows of the reference page, so that they cannot drift apart. The
 //! defaults written there are the defaults in force.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -40,8 +41,14 @@ pub(super) trait Section: Sized + Default + Clone {
     /// How messages and the reference page call it: its header, or words.
     const TITLE: &'static str;
 
+    /// The names of its own keys.
+    const OWN_KEYS: &'static [&'static str];
+
     /// What it is.
     fn doc() -> String;
+
+    /// The names of its own keys and of those it shares with other sections.
+    fn keys() -> Vec<&'static str>;
 
     /// Its own keys.
     fn own_rows() -> Vec<Row>;
@@ -67,8 +74,8 @@ pub(super) trait Section: Sized + Default + Clone {
     /// Reads one key.
     fn read_entry(&mut self, key: &Key, node: &Node, cx: &mut Reader<'_>) {
         if !self.accept(&key.name, node, cx) {
-            let known: Vec<_> = Self::rows().iter().map(|row| row.key).collect();
-            cx.out.push(hints::unknown_key(Self::TITLE, &known, key));
+            cx.out
+                .push(hints::unknown_key(Self::TITLE, &Self::keys(), key));
         }
     }
 
@@ -77,7 +84,7 @@ pub(super) trait Section: Sized + Default + Clone {
         let mut text = String::new();
         for row in Self::rows() {
             if let DefaultValue::Toml(value) = row.default {
-                text.push_str(&format!("{} = {value}\n", row.key));
+                let _ = writeln!(text, "{} = {value}", row.key);
             }
         }
         let source = Arc::new(Source {
@@ -100,13 +107,11 @@ pub(super) trait Section: Sized + Default + Clone {
 
 /// Reads a node that has to be a table.
 pub(super) fn read_section<S: Section>(node: &Node, cx: &mut Reader<'_>) -> Option<S> {
-    match &node.kind {
-        Kind::Table(table) => Some(S::read_table(table, cx)),
-        _ => {
-            cx.wrong_type(node, "a table");
-            None
-        }
+    if let Kind::Table(table) = &node.kind {
+        return Some(S::read_table(table, cx));
     }
+    cx.wrong_type(node, "a table");
+    None
 }
 
 /// The JSON Schema of a section.
@@ -165,8 +170,11 @@ pub(super) fn join_doc(lines: &[&str]) -> String {
 }
 
 /// The key of a field: `r#return` is `return`.
-pub(super) fn key_of(field: &'static str) -> &'static str {
-    field.strip_prefix("r#").unwrap_or(field)
+pub(super) const fn key_of(field: &'static str) -> &'static str {
+    match field.as_bytes() {
+        [b'r', b'#', ..] => field.split_at(2).1,
+        _ => field,
+    }
 }
 
 /// Declares a section: doc comment, `struct Name as "title"`, the groups of keys it shares, and its
@@ -184,6 +192,7 @@ macro_rules! section {
     ) => {
         $(#[doc = $section_doc])*
         #[derive(Clone, Debug, Default)]
+        #[allow(clippy::struct_field_names, reason = "fields are keys, and keys are nginx's words")]
         pub(in crate::config) struct $name {
             $($(pub(in crate::config) $group: $group_ty,)+)?
             $($(#[doc = $doc])* pub(in crate::config) $key: $crate::config::read::Field<$ty>,)*
@@ -192,8 +201,18 @@ macro_rules! section {
         impl $crate::config::section::Section for $name {
             const TITLE: &'static str = $title;
 
+            const OWN_KEYS: &'static [&'static str] =
+                &[$($crate::config::section::key_of(stringify!($key))),*];
+
             fn doc() -> String {
                 $crate::config::section::join_doc(&[$($section_doc),*])
+            }
+
+            fn keys() -> Vec<&'static str> {
+                #[allow(unused_mut, reason = "sections without groups have nothing to add")]
+                let mut keys = Self::OWN_KEYS.to_vec();
+                $($(keys.extend(<$group_ty as $crate::config::section::Section>::keys());)+)?
+                keys
             }
 
             fn own_rows() -> Vec<$crate::config::section::Row> {

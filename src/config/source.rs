@@ -96,6 +96,11 @@ impl Place {
         Self::new(&self.source, start + part.start..start + part.end)
     }
 
+    /// Whether the string that is written here takes in a file, which may hold a secret.
+    pub(super) fn is_from_file(&self) -> bool {
+        self.text().contains("${file:")
+    }
+
     /// The key for the order of reading.
     pub(super) fn order(&self) -> (usize, usize) {
         (self.source.index, self.span.start)

@@ -4,10 +4,13 @@
 use super::diagnostic::{Diagnostic, Diagnostics, quote};
 use super::source::Place;
 
+/// Errors of one text that are looked at: junk has one for every byte.
+const MOST: usize = 200;
+
 /// Reports the errors of one text, at most one for each line.
 pub(super) fn report(errors: &[(String, Place)], out: &mut Diagnostics) {
     let mut last_line = 0;
-    for (message, place) in errors {
+    for (message, place) in errors.iter().take(MOST) {
         let line = place.line();
         if line == last_line {
             continue;
@@ -40,10 +43,18 @@ fn explain(message: &str, place: &Place) -> Diagnostic {
             };
             Diagnostic::error(place, format!("{} stands here twice", quote(found))).help(help)
         }
-        _ if message.contains("escape") => Diagnostic::error(place, tidy(message)).help(
-            "in single quotes a backslash stands for itself: `'~ \\.php$'`; in double quotes it is \
-             written twice",
+        _ if message.contains("escape") => Diagnostic::error(
+            place,
+            "not valid TOML: the backslash escapes nothing",
+        )
+        .help(
+            "in single quotes a backslash stands for itself: `'~ \\.php$'`; in double quotes it \
+                 is written twice",
         ),
+        _ if message.contains("must be quoted") && !found.is_empty() => {
+            Diagnostic::error(place, "not valid TOML: a string needs quotes")
+                .help(format!("write `\"{found}\"`"))
+        }
         _ => Diagnostic::error(place, tidy(message)),
     }
 }

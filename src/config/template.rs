@@ -240,6 +240,8 @@ fn append_mapped(map: &Map, values: &dyn Lookup, out: &mut String) {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
 
     /// Every variable is its own debug text.
@@ -250,7 +252,19 @@ mod tests {
             match var {
                 Var::Header(name) => out.push_str(name.as_str()),
                 Var::Arg(name) | Var::Cookie(name) => out.push_str(name),
-                other => out.push_str(&format!("{other:?}")),
+                other => write!(out, "{other:?}").unwrap(),
+            }
+        }
+    }
+
+    /// One value for every header; `http` for all else.
+    struct Upgrade(&'static str);
+
+    impl Lookup for Upgrade {
+        fn lookup(&self, var: &Var, out: &mut String) {
+            match var {
+                Var::Header(_) => out.push_str(self.0),
+                _ => out.push_str("http"),
             }
         }
     }
@@ -282,7 +296,7 @@ mod tests {
             found,
             [
                 (2..7, Some("hots")),
-                (8..9, None),
+                (8..10, None),
                 (11..12, None),
                 (14..15, None)
             ]
@@ -309,15 +323,6 @@ mod tests {
             ],
             default: Template::parse("<$scheme>", Var::built_in).0,
         });
-        struct Upgrade(&'static str);
-        impl Lookup for Upgrade {
-            fn lookup(&self, var: &Var, out: &mut String) {
-                match var {
-                    Var::Header(_) => out.push_str(self.0),
-                    _ => out.push_str("http"),
-                }
-            }
-        }
         let (template, _) = Template::parse("$m", |_| Some(Var::Map(Arc::clone(&map))));
         for (value, result) in [
             ("UpGrade", "exact"),

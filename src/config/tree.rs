@@ -1,6 +1,7 @@
 //! A TOML text as a tree in which every key and value knows its place. Not here: what the keys mean
 //! (`schema`) and what is said about broken TOML (`syntax`).
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use toml::de::{DeTable, DeValue};
@@ -104,38 +105,39 @@ impl Table {
     /// Takes in the top level of another file: arrays append, upstreams join, and nothing may be
     /// set twice.
     pub(super) fn merge(&mut self, other: Self, out: &mut Diagnostics) {
-        for (key, node) in other.entries {
-            let known = self.entries.iter_mut().find(|(k, _)| k.name == key.name);
-            let Some((old_key, old)) = known else {
-                self.entries.push((key, node));
-                continue;
-            };
+        self.absorb(other, |old_key, old, key, node| {
             match (&mut old.kind, node.kind) {
                 (Kind::Array(list), Kind::Array(more)) => list.extend(more),
                 (Kind::Table(table), Kind::Table(more)) if key.name == "upstream" => {
-                    table.join(more, out);
+                    table.absorb(more, |old, _, key, _| out.push(defined_twice(&key, old)));
                 }
                 _ => out.push(set_twice(&key, old_key)),
             }
-        }
+        });
     }
 
-    fn join(&mut self, other: Self, out: &mut Diagnostics) {
+    /// Takes in the entries of `other`; what has a key that is there already goes to `clash`.
+    fn absorb(&mut self, other: Self, mut clash: impl FnMut(&Key, &mut Node, Key, Node)) {
+        let names = self.entries.iter().enumerate();
+        let known: HashMap<_, _> = names.map(|(at, (key, _))| (key.name.clone(), at)).collect();
         for (key, node) in other.entries {
-            match self.entries.iter().find(|(k, _)| k.name == key.name) {
-                Some((old, _)) => out.push(
-                    Diagnostic::error(
-                        &key.place,
-                        format!("upstream {} is defined twice", quote(&key.name)),
-                    )
-                    .label("the second definition")
-                    .see(&old.place, "the first is here")
-                    .help("rename one of them, or put all peers into one list of `servers`"),
-                ),
+            match known.get(&key.name) {
+                Some(at) => {
+                    let (old_key, old) = &mut self.entries[*at];
+                    clash(old_key, old, key, node);
+                }
                 None => self.entries.push((key, node)),
             }
         }
     }
+}
+
+fn defined_twice(key: &Key, old: &Key) -> Diagnostic {
+    let message = format!("upstream {} is defined twice", quote(&key.name));
+    Diagnostic::error(&key.place, message)
+        .label("the second definition")
+        .see(&old.place, "the first is here")
+        .help("rename one of them, or put all peers into one list of `servers`")
 }
 
 fn set_twice(key: &Key, old: &Key) -> Diagnostic {
@@ -170,10 +172,11 @@ impl Node {
         Self { kind, place }
     }
 
-    /// The text for messages: what the user wrote, or what it became.
+    /// The text for messages: what it became, except that the content of a file, which may be a
+    /// secret, is never shown.
     pub(super) fn shown(&self) -> &str {
         match &self.kind {
-            Kind::Text { value, .. } => value,
+            Kind::Text { value, .. } if !self.place.is_from_file() => value,
             _ => self.place.text(),
         }
     }

@@ -41,22 +41,14 @@ struct Socket {
 
 impl Listeners {
     /// Takes in a server's `listen`.
-    pub(super) fn claim(&mut self, cx: &mut Context<'_>, claim: Claim<'_>) {
-        let known = self
-            .sockets
-            .iter_mut()
-            .find(|socket| socket.addr == claim.addr);
-        let socket = match known {
-            Some(socket) => socket,
-            None => {
-                self.sockets.push(Socket::new(&claim));
-                let Some(socket) = self.sockets.last_mut() else {
-                    return;
-                };
-                socket
-            }
-        };
-        socket.join(cx, &claim);
+    pub(super) fn claim(&mut self, cx: &mut Context<'_>, claim: &Claim<'_>) {
+        if let Some(socket) = self.sockets.iter_mut().find(|s| s.addr == claim.addr) {
+            socket.join(cx, claim);
+            return;
+        }
+        let mut socket = Socket::new(claim);
+        socket.join(cx, claim);
+        self.sockets.push(socket);
     }
 
     /// Keeps an address for the metrics.

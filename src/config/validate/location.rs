@@ -83,22 +83,41 @@ fn build(
         (None, Some(answer)) => returning(cx, answer),
         (None, None) => Action::Nothing,
     };
+    let LocationKeys {
+        // `proxy` has them
+        proxy: _,
+        proxy_ssl: _,
+        websocket: _,
+        // `access` takes them from one section
+        allow: _,
+        deny: _,
+        add_header,
+        set_real_ip_from,
+        real_ip_header,
+        real_ip_recursive,
+        client_max_body_size,
+        access_log: log,
+    } = &merged;
     let root = LocationPath::Prefix {
         path: "/".to_owned(),
         no_regex: false,
     };
+    let from = set_real_ip_from.with_default().iter();
     Location {
         name: path.map_or_else(|| "/".to_owned(), |path| path.text.clone()),
         path: path.map_or(root, |path| path.value.value.clone()),
         action,
         access: access(cx, levels),
-        real_ip: real_ip(&merged),
-        add_headers: match merged.add_header.get() {
-            Some(added) => headers::to_client(cx, added),
-            None => Vec::new(),
+        real_ip: RealIp {
+            from: from.map(|cidr| cidr.0.clone()).collect(),
+            header: real_ip_header.with_default().value.clone(),
+            recursive: real_ip_recursive.with_default().value,
         },
-        client_max_body_size: merged.client_max_body_size.with_default().0,
-        access_log: access_log(merged.access_log.with_default()),
+        add_headers: add_header
+            .get()
+            .map_or_else(Vec::new, |added| headers::to_client(cx, added)),
+        client_max_body_size: client_max_body_size.with_default().0,
+        access_log: access_log(log.with_default()),
     }
 }
 
@@ -122,19 +141,6 @@ fn access_log(value: &At<AccessLogValue>) -> Option<AccessLog> {
             format: *format,
             open: *open,
         }),
-    }
-}
-
-fn real_ip(keys: &LocationKeys) -> RealIp {
-    RealIp {
-        from: keys
-            .set_real_ip_from
-            .with_default()
-            .iter()
-            .map(|cidr| cidr.0.clone())
-            .collect(),
-        header: keys.real_ip_header.with_default().value.clone(),
-        recursive: keys.real_ip_recursive.with_default().value,
     }
 }
 

@@ -77,7 +77,11 @@ impl Context<'_> {
                 "{what} {} cannot be read: {error}",
                 quote(&path.to_string_lossy())
             );
-            let help = format!("the path it was looked for at is {}", absolute.display());
+            let help = if path.is_absolute() {
+                "check the path and its permissions".to_owned()
+            } else {
+                format!("it was looked for at {}", absolute.display())
+            };
             self.error(&path.place, message, &help);
         }
         self.files.push(absolute.clone());

@@ -6,7 +6,7 @@ use super::{Context, headers, tls, upstream, websocket};
 use crate::config::diagnostic::{Diagnostic, quote};
 use crate::config::model::{LocationPath, NextUpstream, Proxy};
 use crate::config::read::Fault;
-use crate::config::schema::LocationKeys;
+use crate::config::schema::{LocationKeys, ProxyKeys};
 use crate::config::source::At;
 use crate::config::values::{Address, List, NextWord};
 
@@ -29,63 +29,71 @@ pub(super) fn proxy(
     let parsed = match parse(pass) {
         Ok(parsed) => parsed,
         Err((message, help)) => {
-            cx.error(
-                &pass.place,
-                format!("`proxy_pass` {message}: {}", quote(pass)),
-                &help,
-            );
+            let message = format!("`proxy_pass` {message}: {}", quote(pass));
+            cx.error(&pass.place, message, &help);
             return None;
         }
     };
     if let (Some(uri), Some(LocationPath::Regex(_))) = (parsed.uri, path) {
-        let message = format!(
-            "`proxy_pass` cannot have a path in a location by regular expression: {}",
-            quote(uri)
-        );
-        let without = &pass.value[..pass.value.len() - uri.len()];
-        let help = format!(
-            "write `proxy_pass = \"{without}\"`: what matched has no fixed part to replace"
-        );
-        cx.error(&pass.place, message, &help);
+        refuse_uri(cx, pass, uri);
     }
     let target = target(cx, pass, &parsed)?;
     let tls = parsed.https.then(|| {
+        let (host, place) = (&target.name, &pass.place);
         Arc::new(tls::to_upstream(
             cx,
-            merged,
-            &target.name,
-            &pass.place,
+            &merged.proxy_ssl,
+            host,
+            place,
             target.is_group,
         ))
     });
-    let next = merged.proxy_next_upstream.with_default();
-    let mut next_upstream = next_upstream(cx, next);
-    next_upstream.tries = merged.proxy_next_upstream_tries.with_default().get();
-    next_upstream.timeout_total = merged.proxy_next_upstream_timeout.with_default().0;
+    let ProxyKeys {
+        proxy_connect_timeout,
+        proxy_read_timeout,
+        proxy_send_timeout,
+        proxy_set_header,
+        proxy_hide_header,
+        proxy_next_upstream,
+        proxy_next_upstream_tries,
+        proxy_next_upstream_timeout,
+        proxy_bind,
+    } = &merged.proxy;
+    let hidden = proxy_hide_header.with_default().iter();
     Some(Proxy {
         upstream: target.upstream,
         tls,
         host: target.host,
         uri: parsed.uri.map(str::to_owned),
-        connect_timeout: merged.proxy_connect_timeout.with_default().0,
-        read_timeout: merged.proxy_read_timeout.with_default().0,
-        send_timeout: merged.proxy_send_timeout.with_default().0,
-        set_headers: headers::to_upstream(cx, merged.proxy_set_header.with_default()),
-        hide_headers: merged
-            .proxy_hide_header
-            .with_default()
-            .iter()
-            .map(|h| h.value.clone())
-            .collect(),
-        next_upstream,
-        bind: merged
-            .proxy_bind
+        connect_timeout: proxy_connect_timeout.with_default().0,
+        read_timeout: proxy_read_timeout.with_default().0,
+        send_timeout: proxy_send_timeout.with_default().0,
+        set_headers: headers::to_upstream(cx, proxy_set_header.with_default()),
+        hide_headers: hidden.map(|header| header.value.clone()).collect(),
+        next_upstream: NextUpstream {
+            tries: proxy_next_upstream_tries.with_default().get(),
+            timeout_total: proxy_next_upstream_timeout.with_default().0,
+            ..next_upstream(cx, proxy_next_upstream.with_default())
+        },
+        bind: proxy_bind
             .with_default()
             .iter()
             .map(|ip| ip.value)
             .collect(),
         websocket: websocket::websocket(cx, explicit, merged),
     })
+}
+
+/// nginx's rule: what a regular expression matched has no fixed part to replace.
+fn refuse_uri(cx: &mut Context<'_>, pass: &At<String>, uri: &str) {
+    let message = format!(
+        "`proxy_pass` cannot have a path in a location by regular expression: {}",
+        quote(uri)
+    );
+    let without = &pass.value[..pass.value.len() - uri.len()];
+    let help =
+        format!("write `proxy_pass = \"{without}\"`: what matched has no fixed part to replace");
+    cx.error(&pass.place, message, &help);
 }
 
 fn parse(text: &str) -> Result<Pass<'_>, (&'static str, String)> {
@@ -115,17 +123,7 @@ fn parse(text: &str) -> Result<Pass<'_>, (&'static str, String)> {
             ));
         }
     };
-    let (authority, uri) = match rest.strip_prefix("unix:") {
-        // `http://unix:/path` or `http://unix:/path:/uri`
-        Some(path) => match path.split_once(':') {
-            Some((path, uri)) => (&rest[..5 + path.len()], (!uri.is_empty()).then_some(uri)),
-            None => (rest, None),
-        },
-        None => match rest.find(['/', '?']) {
-            Some(at) => (&rest[..at], Some(&rest[at..])),
-            None => (rest, None),
-        },
-    };
+    let (authority, uri) = split(rest);
     if authority.is_empty() || authority == "unix:" {
         return Err((
             "has no host",
@@ -136,23 +134,43 @@ fn parse(text: &str) -> Result<Pass<'_>, (&'static str, String)> {
         let help = "write them as a header: `proxy_set_header = { Authorization = \"Basic …\" }`";
         return Err(("cannot hold a user and password", help.to_owned()));
     }
-    if let Some(uri) = uri {
-        if !uri.starts_with('/') {
-            return Err((
-                "needs a path that begins with `/`",
-                "write a `/` behind the host".to_owned(),
-            ));
-        }
-        if !uri.bytes().all(|b| b.is_ascii_graphic()) || uri.contains('#') {
-            let help = "write other characters as `%` and two hexadecimal digits";
-            return Err(("has a character that no URL can hold", help.to_owned()));
-        }
-    }
+    uri.map_or(Ok(()), check_uri)?;
     Ok(Pass {
         https,
         authority,
         uri,
     })
+}
+
+/// Authority and path of a URL: `http://unix:/path:/uri` has a colon between them.
+fn split(rest: &str) -> (&str, Option<&str>) {
+    if let Some(path) = rest.strip_prefix("unix:") {
+        return match path.split_once(':') {
+            Some((path, uri)) => (
+                &rest[.."unix:".len() + path.len()],
+                (!uri.is_empty()).then_some(uri),
+            ),
+            None => (rest, None),
+        };
+    }
+    match rest.find(['/', '?']) {
+        Some(at) => (&rest[..at], Some(&rest[at..])),
+        None => (rest, None),
+    }
+}
+
+fn check_uri(uri: &str) -> Result<(), (&'static str, String)> {
+    if !uri.starts_with('/') {
+        return Err((
+            "needs a path that begins with `/`",
+            "write a `/` behind the host".to_owned(),
+        ));
+    }
+    if !uri.bytes().all(|b| b.is_ascii_graphic()) || uri.contains('#') {
+        let help = "write other characters as `%` and two hexadecimal digits";
+        return Err(("has a character that no URL can hold", help.to_owned()));
+    }
+    Ok(())
 }
 
 /// Where requests go.
@@ -231,6 +249,7 @@ fn report_address(cx: &mut Context<'_>, pass: &At<String>, fault: Fault) {
         .push(Diagnostic::error(&pass.place, message).maybe_help(help));
 }
 
+/// The words; tries and time are the caller's.
 fn next_upstream(cx: &mut Context<'_>, words: &At<List<NextWord>>) -> NextUpstream {
     let has = |word| words.iter().any(|w| w.value == word);
     if has(NextWord::Off) && words.0.len() > 1 {

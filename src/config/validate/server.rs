@@ -138,7 +138,7 @@ fn claim(
             server,
             names,
         };
-        listeners.claim(cx, claim);
+        listeners.claim(cx, &claim);
     }
 }
 
@@ -183,7 +183,8 @@ fn locations(
                 .see(&first.place, "never reached")
                 .help("move it into a location: `path = \"/\"`"),
         ),
-        (None, None) if section.location.is_absent() && section.r#return.is_absent() => cx.warn(
+        // where something is misspelt, it may be just that
+        (None, None) if !cx.out.has_errors() => cx.warn(
             &section.place,
             "server has no location: every request gets 404",
             "add a `[[server.location]]`, or a `return`",

@@ -7,7 +7,7 @@ use super::Context;
 use crate::config::diagnostic::{Diagnostic, quote};
 use crate::config::model::{CertificatePair, ProxyTls, TlsVersions};
 use crate::config::read::Field;
-use crate::config::schema::{LocationKeys, ServerKeys};
+use crate::config::schema::{ProxySslKeys, ServerKeys};
 use crate::config::source::{At, Place};
 use crate::config::values::{List, TlsVersion};
 
@@ -97,13 +97,21 @@ pub(super) fn versions(cx: &mut Context<'_>, protocols: &At<List<TlsVersion>>) -
 /// `proxy_ssl_*` for peers behind https; `host` is what `proxy_pass` names, without its port.
 pub(super) fn to_upstream(
     cx: &mut Context<'_>,
-    keys: &LocationKeys,
+    keys: &ProxySslKeys,
     host: &str,
     pass: &Place,
     is_group: bool,
 ) -> ProxyTls {
-    let verify = keys.proxy_ssl_verify.with_default().value;
-    let name = keys.proxy_ssl_name.get();
+    let ProxySslKeys {
+        proxy_ssl_verify,
+        proxy_ssl_name,
+        proxy_ssl_server_name,
+        proxy_ssl_trusted_certificate,
+        proxy_ssl_certificate,
+        proxy_ssl_certificate_key,
+    } = keys;
+    let verify = proxy_ssl_verify.with_default().value;
+    let name = proxy_ssl_name.get();
     if let Some(variable) = name.filter(|name| name.contains('$')) {
         let message = format!(
             "`proxy_ssl_name` cannot hold variables yet: {}",
@@ -116,23 +124,16 @@ pub(super) fn to_upstream(
             "certificates of this upstream are checked for its own name: {}",
             quote(host)
         );
-        cx.warn(
-            pass,
-            message,
-            "write `proxy_ssl_name = \"…\"` with the name in the certificates",
-        );
+        let help = "write `proxy_ssl_name = \"…\"` with the name in the certificates";
+        cx.warn(pass, message, help);
     }
-    let trusted = keys.proxy_ssl_trusted_certificate.get();
+    let trusted = proxy_ssl_trusted_certificate.get();
     ProxyTls {
         verify,
         name: name.map_or_else(|| host.to_owned(), |name| name.value.clone()),
-        server_name: keys.proxy_ssl_server_name.with_default().value,
+        server_name: proxy_ssl_server_name.with_default().value,
         trusted_certificate: trusted.map(|path| cx.file(path, "certificate")),
-        certificate: own_pair(
-            cx,
-            &keys.proxy_ssl_certificate,
-            &keys.proxy_ssl_certificate_key,
-        ),
+        certificate: own_pair(cx, proxy_ssl_certificate, proxy_ssl_certificate_key),
     }
 }
 

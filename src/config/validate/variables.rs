@@ -86,6 +86,11 @@ impl Variables {
         for error in errors {
             let place = text.place.part(text, error.range);
             let diagnostic = match error.unknown {
+                // the content of a file may be a secret
+                _ if text.place.is_from_file() => {
+                    Diagnostic::error(&place, "the file's content has an unknown variable in it")
+                        .help("a `$` of its own cannot be written in a value with variables")
+                }
                 Some(name) => Diagnostic::error(&place, format!("unknown variable: `${name}`"))
                     .help(self.help_for(&name)),
                 None => Diagnostic::error(&place, "`$` has no name of a variable behind it")

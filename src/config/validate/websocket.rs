@@ -14,7 +14,7 @@ use crate::config::values::{List, OriginValue};
 /// `idle_timeout` where nobody set it, nor `proxy_read_timeout`.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
-/// What a location does with WebSockets. `explicit` is what was written on the way to it, `merged`
+/// What a location does with upgrades. `explicit` is what was written on the way to it, `merged`
 /// has the defaults too.
 pub(super) fn websocket(
     cx: &mut Context<'_>,
@@ -44,7 +44,11 @@ pub(super) fn websocket(
         verify_accept,
         close_codes,
     } = &section;
-    let read_timeout = explicit.proxy_read_timeout.copied().map(|time| time.0);
+    let read_timeout = explicit
+        .proxy
+        .proxy_read_timeout
+        .copied()
+        .map(|time| time.0);
     let idle_timeout = match idle_timeout.copied() {
         Some(time) => time.0,
         None => Some(read_timeout.unwrap_or(IDLE_TIMEOUT)),
@@ -56,7 +60,7 @@ pub(super) fn websocket(
         ping_upstream: ping_upstream.with_default().value,
         idle_timeout,
         data_idle_timeout: data_idle_timeout.with_default().0,
-        send_timeout: merged.proxy_send_timeout.with_default().0,
+        send_timeout: merged.proxy.proxy_send_timeout.with_default().0,
         close_timeout: close_timeout.with_default().0,
         max_age: max_age.with_default().0,
         max_age_jitter: max_age_jitter.with_default().get(),

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 
 use crate::config::read::{Fault, FromText};
 
+const NO_RANGES: &str = "ranges of ports are not supported: list the ports one by one";
+
 /// An address as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::config) enum Address {
@@ -64,7 +66,12 @@ impl Address {
                 port,
             )));
         }
-        let numeric = host.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        let numeric = host
+            .bytes()
+            .all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-'));
+        if numeric && host.contains('-') {
+            return Err(Fault::new("has no valid address").help(NO_RANGES));
+        }
         if numeric || !is_host_name(host) {
             return Err(Fault::new("has no valid address")
                 .help("write `\"host:port\"`, `\"[IPv6]:port\"` or `\"unix:/path\"`"));
@@ -95,7 +102,7 @@ fn parse_port(digits: &str) -> Result<u16, Fault> {
     number.filter(|_| plain).ok_or_else(|| {
         let fault = Fault::new("needs a port from 1 to 65535");
         if digits.contains('-') {
-            fault.help("ranges of ports are not supported: list the ports one by one")
+            fault.help(NO_RANGES)
         } else {
             fault
         }

@@ -9,7 +9,7 @@ use crate::config::source::At;
 use crate::config::tree::{Kind, Node};
 
 section! {
-    /// `return` as a table.
+    /// An answer, part by part.
     struct ReturnTable as "`return` as a table" {
         /// The status; 200 beside a body, 302 beside a location.
         status: Int<200, 599> { unset("200 or 302"); "return"; N }

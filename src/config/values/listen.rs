@@ -22,7 +22,7 @@ pub(in crate::config) struct Listen {
 type Backlog = Int<1, 1_000_000>;
 
 section! {
-    /// `listen` as a table: the same as nginx's words, each on its own.
+    /// Where to listen, part by part; the parts mean what nginx's words mean.
     struct ListenTable as "`listen` as a table" {
         /// `"443"`, `"host:port"`, `"[IPv6]:port"` or `"unix:/path"`.
         address: String { required(); "listen"; L }

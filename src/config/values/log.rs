@@ -74,7 +74,7 @@ impl FromText for LogFormat {
 }
 
 section! {
-    /// `access_log` as a table.
+    /// Where to log, and what.
     struct AccessLogTable as "`access_log` as a table" {
         /// The file.
         path: PathBuf { required(); "access_log"; A }

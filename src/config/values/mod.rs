@@ -5,6 +5,7 @@ mod address;
 mod answer;
 mod headers;
 mod listen;
+mod lists;
 mod log;
 mod map;
 mod names;
@@ -12,14 +13,12 @@ mod peer;
 mod who;
 mod words;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::read::{Fault, FromText, Read, Reader, or_substituted};
-use super::source::{At, Place};
 use super::tree::{Kind, Node};
 use super::units;
 
@@ -27,6 +26,7 @@ pub(super) use address::Address;
 pub(super) use answer::{ReturnTable, ReturnValue};
 pub(super) use headers::Headers;
 pub(super) use listen::{Listen, ListenTable};
+pub(super) use lists::{List, Named, Tables};
 pub(super) use log::{AccessLogTable, AccessLogValue, ErrorLog};
 pub(super) use map::{MapKey, MapValues};
 pub(super) use names::{Written, regex};
@@ -90,7 +90,7 @@ impl Read for bool {
     }
 
     fn schema() -> Value {
-        or_substituted(json!({ "type": "boolean" }))
+        or_substituted(&json!({ "type": "boolean" }))
     }
 }
 
@@ -148,7 +148,7 @@ impl<const MIN: i64, const MAX: i64> Read for Int<MIN, MAX> {
         if MAX < i64::MAX {
             schema["maximum"] = json!(MAX);
         }
-        or_substituted(schema)
+        or_substituted(&schema)
     }
 }
 
@@ -290,8 +290,8 @@ impl<const MIN: u64, const MAX: u64> FromText for Size<MIN, MAX> {
 fn shown_size(bytes: u64) -> String {
     match bytes {
         0 => "0".to_owned(),
-        _ if bytes % (1 << 20) == 0 => format!("{}m", bytes >> 20),
-        _ if bytes % (1 << 10) == 0 => format!("{}k", bytes >> 10),
+        _ if bytes.is_multiple_of(1 << 20) => format!("{}m", bytes >> 20),
+        _ if bytes.is_multiple_of(1 << 10) => format!("{}k", bytes >> 10),
         _ => bytes.to_string(),
     }
 }
@@ -322,137 +322,3 @@ impl FromText for SizeOrOff {
 
 /// Percents.
 pub(super) type Percent = Int<0, 100>;
-
-/// One value, or an array of them.
-#[derive(Clone, Debug)]
-pub(super) struct List<T>(pub(super) Vec<At<T>>);
-
-impl<T> List<T> {
-    /// The values, places and all.
-    pub(super) fn iter(&self) -> std::slice::Iter<'_, At<T>> {
-        self.0.iter()
-    }
-
-    /// Whether it is empty.
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-impl<T: Read> Read for List<T> {
-    fn type_name() -> String {
-        format!("{}, or a list", T::type_name())
-    }
-
-    fn read(node: &Node, cx: &mut Reader<'_>) -> Option<Self> {
-        let Kind::Array(items) = &node.kind else {
-            return T::read(node, cx).map(|value| Self(vec![At::new(value, &node.place)]));
-        };
-        let read: Vec<_> = items
-            .iter()
-            .filter_map(|item| T::read(item, cx).map(|value| At::new(value, &item.place)))
-            .collect();
-        // a list with nothing but faults is no empty list
-        (items.is_empty() || !read.is_empty()).then_some(Self(read))
-    }
-
-    fn schema() -> Value {
-        json!({ "anyOf": [T::schema(), { "type": "array", "items": T::schema() }] })
-    }
-}
-
-/// `[[section]]`, any number of times.
-#[derive(Clone, Debug)]
-pub(super) struct Tables<T>(pub(super) Vec<At<T>>);
-
-impl<T: Read> Read for Tables<T> {
-    fn type_name() -> String {
-        "tables".to_owned()
-    }
-
-    fn read(node: &Node, cx: &mut Reader<'_>) -> Option<Self> {
-        let key = cx.key.clone();
-        match &node.kind {
-            Kind::Array(items) => Some(Self(
-                items
-                    .iter()
-                    .filter_map(|item| T::read(item, cx).map(|value| At::new(value, &item.place)))
-                    .collect(),
-            )),
-            Kind::Table(_) => {
-                let written = node.place.text().trim_matches(['[', ']']);
-                let header = if written.contains('\n') || !written.ends_with(&key) {
-                    &key
-                } else {
-                    written
-                };
-                let fault = Fault::new("may stand several times")
-                    .cause("found a single table")
-                    .help(format!(
-                        "write its header with two brackets: `[[{header}]]`"
-                    ));
-                cx.fault(node, fault);
-                None
-            }
-            _ => {
-                cx.wrong_type(node, &format!("tables, each with the header `[[{key}]]`"));
-                None
-            }
-        }
-    }
-
-    fn schema() -> Value {
-        json!({ "type": "array", "items": T::schema() })
-    }
-}
-
-/// `[section.NAME]`, for any name.
-#[derive(Clone, Debug)]
-pub(super) struct Named<T>(pub(super) BTreeMap<String, NamedTable<T>>);
-
-/// One of them.
-#[derive(Clone, Debug)]
-pub(super) struct NamedTable<T> {
-    /// Where its name stands.
-    pub(super) name: Place,
-    /// Its content.
-    pub(super) value: T,
-}
-
-impl<T: Read> Read for Named<T> {
-    fn type_name() -> String {
-        "tables by name".to_owned()
-    }
-
-    fn read(node: &Node, cx: &mut Reader<'_>) -> Option<Self> {
-        let outer = cx.key.clone();
-        let Kind::Table(table) = &node.kind else {
-            let fault = Fault::new("needs a name")
-                .cause(format!("found {}", node.kind.name()))
-                .help(format!(
-                    "write its header with the name in it: `[{outer}.NAME]`"
-                ));
-            cx.fault(node, fault);
-            return None;
-        };
-        let mut named = BTreeMap::new();
-        for (key, item) in &table.entries {
-            if !matches!(item.kind, Kind::Table(_)) {
-                let message = format!("`[{outer}]` has no name");
-                let help = format!("write its header with the name in it: `[{outer}.NAME]`");
-                cx.out
-                    .push(super::diagnostic::Diagnostic::error(&node.place, message).help(help));
-                return None;
-            }
-            if let Some(value) = cx.with_key(&key.name, |cx| T::read(item, cx)) {
-                let name = key.place.clone();
-                named.insert(key.name.clone(), NamedTable { name, value });
-            }
-        }
-        Some(Self(named))
-    }
-
-    fn schema() -> Value {
-        json!({ "type": "object", "additionalProperties": T::schema() })
-    }
-}
