@@ -44,10 +44,7 @@ impl Diagnostic {
     }
 
     pub(super) fn warning(place: &Place, message: impl Into<String>) -> Self {
-        Self {
-            severity: Severity::Warning,
-            ..Self::error(place, message)
-        }
+        Self { severity: Severity::Warning, ..Self::error(place, message) }
     }
 
     /// Words beside the caret.
@@ -132,15 +129,11 @@ impl Diagnostic {
             return group.element(Origin::path(&source.name));
         }
         let primary = AnnotationKind::Primary.span(self.place.first_line());
-        let (here, elsewhere): (Vec<_>, Vec<_>) = self
-            .related
-            .iter()
-            .partition(|(place, _)| place.source().index == source.index);
-        let context = here.into_iter().map(|(place, label)| {
-            AnnotationKind::Context
-                .span(place.first_line())
-                .label(label)
-        });
+        let (here, elsewhere): (Vec<_>, Vec<_>) =
+            self.related.iter().partition(|(place, _)| place.source().index == source.index);
+        let context = here
+            .into_iter()
+            .map(|(place, label)| AnnotationKind::Context.span(place.first_line()).label(label));
         let snippet = Snippet::source(&source.text)
             .path(&source.name)
             .annotation(primary.label(self.label.as_deref()))
@@ -148,11 +141,7 @@ impl Diagnostic {
         let others = elsewhere.into_iter().map(|(place, label)| {
             Snippet::source(&place.source().text)
                 .path(&place.source().name)
-                .annotation(
-                    AnnotationKind::Context
-                        .span(place.first_line())
-                        .label(label),
-                )
+                .annotation(AnnotationKind::Context.span(place.first_line()).label(label))
         });
         group.element(snippet).elements(others)
     }
@@ -178,13 +167,9 @@ impl Diagnostics {
     /// Sorts by file and line, and drops what several users of one default said alike.
     pub(super) fn sort(&mut self) {
         self.list.sort_by(|a, b| {
-            a.place
-                .order()
-                .cmp(&b.place.order())
-                .then_with(|| a.message.cmp(&b.message))
+            a.place.order().cmp(&b.place.order()).then_with(|| a.message.cmp(&b.message))
         });
-        self.list
-            .dedup_by(|a, b| a.place.order() == b.place.order() && a.message == b.message);
+        self.list.dedup_by(|a, b| a.place.order() == b.place.order() && a.message == b.message);
     }
 
     /// Each of them.
@@ -204,22 +189,14 @@ impl Diagnostics {
 
     /// Whether the configuration cannot be used.
     pub fn has_errors(&self) -> bool {
-        self.iter()
-            .any(|diagnostic| diagnostic.severity == Severity::Error)
+        self.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
     }
 
     /// The text for people, with or without the colours of a terminal.
     pub fn render(&self, colour: bool) -> String {
-        let renderer = if colour {
-            Renderer::styled()
-        } else {
-            Renderer::plain()
-        };
-        let mut parts: Vec<_> = self
-            .iter()
-            .take(SHOWN)
-            .map(|diagnostic| diagnostic.render(&renderer))
-            .collect();
+        let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+        let mut parts: Vec<_> =
+            self.iter().take(SHOWN).map(|diagnostic| diagnostic.render(&renderer)).collect();
         if self.len() > SHOWN {
             parts.push(format!("… and {} more", self.len() - SHOWN));
         }

@@ -151,8 +151,7 @@ impl<'a> Loader<'a> {
         if found.is_empty() && !is_pattern(pattern) {
             self.incomplete = true;
             let message = format!("included file {} does not exist", quote(pattern));
-            self.out
-                .push(Diagnostic::error(place, message).help(format!(
+            self.out.push(Diagnostic::error(place, message).help(format!(
                 "it was looked for at {}; a pattern such as `\"conf.d/*.toml\"` may find nothing",
                 absolute.display()
             )));
@@ -165,8 +164,7 @@ impl<'a> Loader<'a> {
                 self.parse(&source, into);
             } else if !is_pattern(pattern) {
                 let message = format!("{} is included twice", quote(pattern));
-                self.out
-                    .push(Diagnostic::error(place, message).help("include it once"));
+                self.out.push(Diagnostic::error(place, message).help("include it once"));
             }
         }
     }
@@ -180,10 +178,7 @@ fn take_patterns(table: &mut Table) -> Vec<(String, Place)> {
         _ => None,
     };
     let patterns: Option<Vec<_>> = match table.get("include") {
-        Some(Node {
-            kind: Kind::Array(items),
-            ..
-        }) => items.iter().map(text).collect(),
+        Some(Node { kind: Kind::Array(items), .. }) => items.iter().map(text).collect(),
         Some(node) => text(node).map(|pattern| vec![pattern]),
         None => None,
     };
@@ -213,10 +208,7 @@ fn fixed_dir(pattern: &Path) -> Option<PathBuf> {
 fn shown_path(path: &Path, include: &Place) -> PathBuf {
     let source = include.source();
     match path.strip_prefix(&source.dir) {
-        Ok(below) => Path::new(&source.name)
-            .parent()
-            .unwrap_or(Path::new(""))
-            .join(below),
+        Ok(below) => Path::new(&source.name).parent().unwrap_or(Path::new("")).join(below),
         Err(_) => path.to_owned(),
     }
 }

@@ -73,10 +73,7 @@ fn load_str_on(
 
 /// From the joined tree to the model. What no file holds is only missed when all could be read.
 fn check(files: Files, world: &dyn World, mut out: Diagnostics) -> Result<Loaded, Diagnostics> {
-    let mut reader = Reader {
-        out: &mut out,
-        key: String::new(),
-    };
+    let mut reader = Reader { out: &mut out, key: String::new() };
     let top = TopSection::read_table(&files.table, &mut reader);
     let config = if files.incomplete {
         None
@@ -90,10 +87,7 @@ fn check(files: Files, world: &dyn World, mut out: Diagnostics) -> Result<Loaded
             let mut seen = HashSet::new();
             config.files.retain(|file| seen.insert(file.clone()));
             config.include_dirs.extend(files.include_dirs);
-            Ok(Loaded {
-                config,
-                warnings: out,
-            })
+            Ok(Loaded { config, warnings: out })
         }
         _ => Err(out),
     }

@@ -274,10 +274,7 @@ pub struct ProxyTls {
 }
 
 /// `proxy_next_upstream`.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a word of the directive"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a word of the directive")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NextUpstream {
     /// The connection failed, or broke before an answer.

@@ -58,16 +58,10 @@ impl NameTable {
         }
         let dots = || name.match_indices('.').map(|(at, _)| at);
         // From the left the first is the longest suffix, from the right the longest prefix.
-        let suffix = dots()
-            .filter(|at| *at > 0)
-            .find_map(|at| self.suffixes.get(&name[at..]));
+        let suffix = dots().filter(|at| *at > 0).find_map(|at| self.suffixes.get(&name[at..]));
         let mut from_right: Vec<usize> = dots().collect();
         from_right.reverse();
-        let prefix = || {
-            from_right
-                .iter()
-                .find_map(|at| self.prefixes.get(&name[..=*at]))
-        };
+        let prefix = || from_right.iter().find_map(|at| self.prefixes.get(&name[..=*at]));
         let pattern = || self.patterns.iter().find(|(regex, _)| regex.is_match(name));
         suffix
             .or_else(prefix)
@@ -84,22 +78,14 @@ mod tests {
     #[test]
     fn names_are_found_in_nginx_s_order() {
         let servers = [
-            vec![ServerName::Regex(
-                Regex::new(r"^w\d+\.example\.org$").unwrap(),
-            )],
-            vec![
-                ServerName::Prefix("www.example.".into()),
-                ServerName::Prefix("www.".into()),
-            ],
+            vec![ServerName::Regex(Regex::new(r"^w\d+\.example\.org$").unwrap())],
+            vec![ServerName::Prefix("www.example.".into()), ServerName::Prefix("www.".into())],
             vec![ServerName::Suffix(".example.org".into())],
             vec![ServerName::Suffix(".b.example.org".into())],
             vec![ServerName::Exact("a.example.org".into())],
             vec![ServerName::Exact("a.example.org".into())],
         ];
-        let servers = servers
-            .iter()
-            .enumerate()
-            .map(|(i, names)| (i, names.as_slice()));
+        let servers = servers.iter().enumerate().map(|(i, names)| (i, names.as_slice()));
         let table = NameTable::new(servers, 9);
         for (name, server) in [
             ("a.example.org", 4),
@@ -119,9 +105,7 @@ mod tests {
 
     #[test]
     fn a_pattern_comes_last() {
-        let servers = [vec![ServerName::Regex(
-            Regex::new(r"^w\d+\.example\.org$").unwrap(),
-        )]];
+        let servers = [vec![ServerName::Regex(Regex::new(r"^w\d+\.example\.org$").unwrap())]];
         let table = NameTable::new([(0, servers[0].as_slice())], 1);
         assert_eq!(table.find("w12.example.org"), 0);
         assert_eq!(table.find("wx.example.org"), 1);

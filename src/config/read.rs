@@ -42,17 +42,13 @@ impl Reader<'_> {
         }
         let shown = node.shown();
         let (place, shown) = match fault.part {
-            Some(part) => (
-                node.place.part(shown, part.clone()),
-                shown.get(part).unwrap_or(shown),
-            ),
+            Some(part) => (node.place.part(shown, part.clone()), shown.get(part).unwrap_or(shown)),
             None => (node.place.clone(), shown),
         };
         let cause = fault.cause.unwrap_or_else(|| quote(shown));
         let colon = if cause.is_empty() { "" } else { ": " };
         let message = format!("{} {}{colon}{cause}", quote(&self.key), fault.message);
-        self.out
-            .push(Diagnostic::error(&place, message).maybe_help(fault.help));
+        self.out.push(Diagnostic::error(&place, message).maybe_help(fault.help));
     }
 
     /// Reports a value of another type.
@@ -96,12 +92,7 @@ pub(super) struct Fault {
 
 impl Fault {
     pub(super) fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            cause: None,
-            help: None,
-            part: None,
-        }
+        Self { message: message.into(), cause: None, help: None, part: None }
     }
 
     /// What to do.
@@ -125,9 +116,7 @@ impl Fault {
     /// `word` has to be a slice of `text`; anything else points at the whole value.
     pub(super) fn word(mut self, text: &str, word: &str) -> Self {
         let offset = (word.as_ptr() as usize).checked_sub(text.as_ptr() as usize);
-        self.part = offset
-            .filter(|at| at + word.len() <= text.len())
-            .map(|at| at..at + word.len());
+        self.part = offset.filter(|at| at + word.len() <= text.len()).map(|at| at..at + word.len());
         self
     }
 }
@@ -225,8 +214,7 @@ impl<T> Field<T> {
 
     /// The value of a key that has a default in the schema.
     pub(super) fn with_default(&self) -> &At<T> {
-        self.get()
-            .expect("keys with a default are merged with the schema's defaults")
+        self.get().expect("keys with a default are merged with the schema's defaults")
     }
 }
 

@@ -60,13 +60,7 @@ fn chapter<S: Section>(page: &mut String) {
     let title = match S::TITLE {
         title if title.starts_with('[') => title
             .split(", ")
-            .map(|part| {
-                if part.starts_with('[') {
-                    format!("`{part}`")
-                } else {
-                    part.to_owned()
-                }
-            })
+            .map(|part| if part.starts_with('[') { format!("`{part}`") } else { part.to_owned() })
             .collect::<Vec<_>>()
             .join(", "),
         title => capitalised(title),
@@ -83,26 +77,19 @@ fn chapter<S: Section>(page: &mut String) {
 fn line(row: &Row) -> String {
     let default = match row.default {
         DefaultValue::Required => "required".to_owned(),
-        DefaultValue::Toml(text) => format!(
-            "`{}`",
-            text.split_whitespace().collect::<Vec<_>>().join(" ")
-        ),
+        DefaultValue::Toml(text) => {
+            format!("`{}`", text.split_whitespace().collect::<Vec<_>>().join(" "))
+        }
         DefaultValue::Unset(text) => text.to_owned(),
     };
     let cells = [&row.ty, &default, row.nginx, &row.doc].map(|cell: &str| cell.replace('|', "\\|"));
     let [ty, default, nginx, doc] = cells;
-    format!(
-        "| `{}` | {ty} | {default} | {nginx} | {doc} | {} |\n",
-        row.key, row.reload
-    )
+    format!("| `{}` | {ty} | {default} | {nginx} | {doc} | {} |\n", row.key, row.reload)
 }
 
 fn capitalised(text: &str) -> String {
     let mut chars = text.chars();
-    chars
-        .next()
-        .map(|c| c.to_uppercase().chain(chars).collect())
-        .unwrap_or_default()
+    chars.next().map(|c| c.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
 /// The configuration's JSON Schema, draft 2020-12.

@@ -74,8 +74,7 @@ pub(super) trait Section: Sized + Default + Clone {
     /// Reads one key.
     fn read_entry(&mut self, key: &Key, node: &Node, cx: &mut Reader<'_>) {
         if !self.accept(&key.name, node, cx) {
-            cx.out
-                .push(hints::unknown_key(Self::TITLE, &Self::keys(), key));
+            cx.out.push(hints::unknown_key(Self::TITLE, &Self::keys(), key));
         }
     }
 
@@ -95,10 +94,7 @@ pub(super) trait Section: Sized + Default + Clone {
         });
         let (table, syntax) = Table::parse(&source);
         let mut out = Diagnostics::default();
-        let mut cx = Reader {
-            out: &mut out,
-            key: String::new(),
-        };
+        let mut cx = Reader { out: &mut out, key: String::new() };
         let defaults = Self::read_table(&table, &mut cx);
         debug_assert!(syntax.is_empty() && out.is_empty(), "{syntax:?} {out}");
         defaults
@@ -148,9 +144,7 @@ pub(super) fn schema_of<S: Section>() -> Value {
 fn toml_to_json(text: &str) -> Value {
     let parsed: Option<toml::Table> = toml::from_str(&format!("v = {text}")).ok();
     let value = parsed.and_then(|mut table| table.remove("v"));
-    value
-        .and_then(|value| serde_json::to_value(value).ok())
-        .unwrap_or_default()
+    value.and_then(|value| serde_json::to_value(value).ok()).unwrap_or_default()
 }
 
 /// Doc comments as one text: lines joined, paragraphs kept.

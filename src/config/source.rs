@@ -32,10 +32,7 @@ impl Place {
         let text = &source.text;
         let start = floor_boundary(text, span.start);
         let end = floor_boundary(text, span.end).max(start);
-        Self {
-            source: Arc::clone(source),
-            span: start..end,
-        }
+        Self { source: Arc::clone(source), span: start..end }
     }
 
     /// The very beginning of `source`.
@@ -135,10 +132,7 @@ pub(super) struct At<T> {
 
 impl<T> At<T> {
     pub(super) fn new(value: T, place: &Place) -> Self {
-        Self {
-            value,
-            place: place.clone(),
-        }
+        Self { value, place: place.clone() }
     }
 }
 
@@ -155,12 +149,7 @@ mod tests {
     use super::*;
 
     fn source(text: &str) -> Arc<Source> {
-        Arc::new(Source {
-            index: 0,
-            name: "x.toml".into(),
-            text: text.into(),
-            dir: "/etc".into(),
-        })
+        Arc::new(Source { index: 0, name: "x.toml".into(), text: text.into(), dir: "/etc".into() })
     }
 
     #[test]

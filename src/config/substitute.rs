@@ -26,12 +26,7 @@ pub(super) fn table(
 fn node(target: &mut Node, world: &dyn World, files: &mut Vec<PathBuf>, out: &mut Diagnostics) {
     match &mut target.kind {
         Kind::Text { value, substituted } => {
-            let mut site = Site {
-                place: &target.place,
-                world,
-                files,
-                out,
-            };
+            let mut site = Site { place: &target.place, world, files, out };
             match site.replace(value) {
                 Ok(Some(replaced)) => {
                     *value = replaced;
@@ -41,9 +36,7 @@ fn node(target: &mut Node, world: &dyn World, files: &mut Vec<PathBuf>, out: &mu
                 Err(Reported) => target.kind = Kind::Broken,
             }
         }
-        Kind::Array(list) => list
-            .iter_mut()
-            .for_each(|item| node(item, world, files, out)),
+        Kind::Array(list) => list.iter_mut().for_each(|item| node(item, world, files, out)),
         Kind::Table(inner) => table(inner, world, files, out),
         Kind::Integer(_) | Kind::Float | Kind::Boolean(_) | Kind::Datetime | Kind::Broken => {}
     }
@@ -98,10 +91,7 @@ impl Site<'_> {
             Some((name, default)) => (name, Some(default)),
             None => (inner, None),
         };
-        let found = self
-            .world
-            .env(name)
-            .filter(|value| default.is_none() || !value.is_empty());
+        let found = self.world.env(name).filter(|value| default.is_none() || !value.is_empty());
         found.or_else(|| default.map(str::to_owned)).ok_or_else(|| {
             let what = format!("is not set: {}", quote(name));
             let help = format!("set it, or give it a default: `${{env:{name}:-…}}`");
@@ -117,10 +107,7 @@ impl Site<'_> {
             .and_then(|bytes| String::from_utf8(bytes).map_err(|_| "is not UTF-8 text".to_owned()));
         self.files.push(path.clone());
         let mut content = read.map_err(|error| {
-            let what = format!(
-                "cannot be read: {}: {error}",
-                quote(&path.to_string_lossy())
-            );
+            let what = format!("cannot be read: {}: {error}", quote(&path.to_string_lossy()));
             self.report(text, range, &what, "check the path and its permissions")
         })?;
         if content.ends_with('\n') {
@@ -136,8 +123,7 @@ impl Site<'_> {
             "environment variable"
         };
         let place = self.place.part(text, range);
-        self.out
-            .push(Diagnostic::error(&place, format!("{kind} {what}")).help(help));
+        self.out.push(Diagnostic::error(&place, format!("{kind} {what}")).help(help));
         Reported
     }
 }

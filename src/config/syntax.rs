@@ -19,11 +19,8 @@ pub(super) fn report(errors: &[(String, Place)], out: &mut Diagnostics) {
         if let Some(help) = nginx_line(place.whole_line()) {
             // the rest of the file is nginx's too: one answer shows how it goes
             out.push(
-                Diagnostic::error(
-                    place,
-                    "this is nginx's syntax: Wayhold is configured in TOML",
-                )
-                .help(help),
+                Diagnostic::error(place, "this is nginx's syntax: Wayhold is configured in TOML")
+                    .help(help),
             );
             return;
         }
@@ -63,9 +60,7 @@ fn explain(message: &str, place: &Place) -> Diagnostic {
 fn tidy(message: &str) -> String {
     let first = message.lines().next().unwrap_or_default();
     let mut chars = first.chars();
-    let lower = chars
-        .next()
-        .map(|c| c.to_lowercase().chain(chars).collect::<String>());
+    let lower = chars.next().map(|c| c.to_lowercase().chain(chars).collect::<String>());
     format!("not valid TOML: {}", lower.unwrap_or_default())
 }
 

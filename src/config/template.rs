@@ -114,15 +114,10 @@ impl Var {
         if let Some((_, var)) = PLAIN.iter().find(|(plain, _)| *plain == name) {
             return Some(var.clone());
         }
-        let parameter = |prefix| {
-            name.strip_prefix(prefix)
-                .filter(|rest: &&str| !rest.is_empty())
-        };
+        let parameter = |prefix| name.strip_prefix(prefix).filter(|rest: &&str| !rest.is_empty());
         if let Some(header) = parameter("http_") {
             let header = header.to_ascii_lowercase().replace('_', "-");
-            return HeaderName::from_bytes(header.as_bytes())
-                .ok()
-                .map(Self::Header);
+            return HeaderName::from_bytes(header.as_bytes()).ok().map(Self::Header);
         }
         parameter("arg_")
             .map(|argument| Self::Arg(argument.to_owned()))
@@ -131,10 +126,7 @@ impl Var {
 
     /// The names of those without a parameter, for «did you mean».
     pub(super) fn plain_names<'n>() -> impl Iterator<Item = &'n str> {
-        PLAIN
-            .iter()
-            .map(|(name, _)| *name)
-            .chain(["http_host", "http_origin", "http_upgrade"])
+        PLAIN.iter().map(|(name, _)| *name).chain(["http_host", "http_origin", "http_upgrade"])
     }
 }
 
@@ -157,9 +149,7 @@ pub(super) struct TemplateError {
 impl Template {
     /// A template without variables.
     pub fn literal(text: &str) -> Self {
-        Self {
-            parts: vec![Part::Text(text.to_owned())],
-        }
+        Self { parts: vec![Part::Text(text.to_owned())] }
     }
 
     /// Parses `text`; `known` tells what a name stands for.
@@ -214,10 +204,7 @@ fn name_at(text: &str, start: usize) -> (&str, usize) {
     let rest = &text[start..];
     let braced = rest.strip_prefix('{');
     let inner = braced.unwrap_or(rest);
-    let length = inner
-        .bytes()
-        .take_while(|b| b.is_ascii_alphanumeric() || *b == b'_')
-        .count();
+    let length = inner.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count();
     let name = &inner[..length];
     match braced {
         None => (name, start + length),
@@ -229,12 +216,8 @@ fn name_at(text: &str, start: usize) -> (&str, usize) {
 fn append_mapped(map: &Map, values: &dyn Lookup, out: &mut String) {
     let source = map.source.expand(values);
     let exact = map.exact.get(&source.to_lowercase());
-    let fitting = exact.or_else(|| {
-        map.patterns
-            .iter()
-            .find(|(re, _)| re.is_match(&source))
-            .map(|(_, t)| t)
-    });
+    let fitting =
+        exact.or_else(|| map.patterns.iter().find(|(re, _)| re.is_match(&source)).map(|(_, t)| t));
     fitting.unwrap_or(&map.default).append(values, out);
 }
 
@@ -278,29 +261,16 @@ mod tests {
     #[test]
     fn both_spellings_are_expanded() {
         assert_eq!(expand("$scheme://${host}x$uri"), "Scheme://HostxUri");
-        assert_eq!(
-            expand("$http_x_real_ip-$arg_a.$cookie_sid"),
-            "x-real-ip-a.sid"
-        );
+        assert_eq!(expand("$http_x_real_ip-$arg_a.$cookie_sid"), "x-real-ip-a.sid");
         assert_eq!(expand(""), "");
     }
 
     #[test]
     fn faults_tell_where_they_are() {
         let (_, errors) = Template::parse("a $hots ${ $ 5$", Var::built_in);
-        let found: Vec<_> = errors
-            .iter()
-            .map(|e| (e.range.clone(), e.unknown.as_deref()))
-            .collect();
-        assert_eq!(
-            found,
-            [
-                (2..7, Some("hots")),
-                (8..10, None),
-                (11..12, None),
-                (14..15, None)
-            ]
-        );
+        let found: Vec<_> =
+            errors.iter().map(|e| (e.range.clone(), e.unknown.as_deref())).collect();
+        assert_eq!(found, [(2..7, Some("hots")), (8..10, None), (11..12, None), (14..15, None)]);
     }
 
     #[test]
@@ -315,21 +285,15 @@ mod tests {
             variable: "m".into(),
             exact: [("upgrade".to_owned(), Template::literal("exact"))].into(),
             patterns: vec![
-                (
-                    regex::Regex::new("^up").unwrap(),
-                    Template::literal("first"),
-                ),
+                (regex::Regex::new("^up").unwrap(), Template::literal("first")),
                 (regex::Regex::new("p").unwrap(), Template::literal("second")),
             ],
             default: Template::parse("<$scheme>", Var::built_in).0,
         });
         let (template, _) = Template::parse("$m", |_| Some(Var::Map(Arc::clone(&map))));
-        for (value, result) in [
-            ("UpGrade", "exact"),
-            ("upx", "first"),
-            ("pp", "second"),
-            ("", "<http>"),
-        ] {
+        for (value, result) in
+            [("UpGrade", "exact"), ("upx", "first"), ("pp", "second"), ("", "<http>")]
+        {
             assert_eq!(template.expand(&Upgrade(value)), result, "{value}");
         }
     }

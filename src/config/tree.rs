@@ -96,23 +96,18 @@ impl Table {
 
     /// The value of `key`.
     pub(super) fn get(&self, key: &str) -> Option<&Node> {
-        self.entries
-            .iter()
-            .find(|(k, _)| k.name == key)
-            .map(|(_, node)| node)
+        self.entries.iter().find(|(k, _)| k.name == key).map(|(_, node)| node)
     }
 
     /// Takes in the top level of another file: arrays append, upstreams join, and nothing may be
     /// set twice.
     pub(super) fn merge(&mut self, other: Self, out: &mut Diagnostics) {
-        self.absorb(other, |old_key, old, key, node| {
-            match (&mut old.kind, node.kind) {
-                (Kind::Array(list), Kind::Array(more)) => list.extend(more),
-                (Kind::Table(table), Kind::Table(more)) if key.name == "upstream" => {
-                    table.absorb(more, |old, _, key, _| out.push(defined_twice(&key, old)));
-                }
-                _ => out.push(set_twice(&key, old_key)),
+        self.absorb(other, |old_key, old, key, node| match (&mut old.kind, node.kind) {
+            (Kind::Array(list), Kind::Array(more)) => list.extend(more),
+            (Kind::Table(table), Kind::Table(more)) if key.name == "upstream" => {
+                table.absorb(more, |old, _, key, _| out.push(defined_twice(&key, old)));
             }
+            _ => out.push(set_twice(&key, old_key)),
         });
     }
 
@@ -141,32 +136,24 @@ fn defined_twice(key: &Key, old: &Key) -> Diagnostic {
 }
 
 fn set_twice(key: &Key, old: &Key) -> Diagnostic {
-    Diagnostic::error(
-        &key.place,
-        format!("{} is set in two files", quote(&key.name)),
-    )
-    .label("set again here")
-    .see(&old.place, "first set here")
-    .help("keep one of them; only arrays and upstreams add up over included files")
+    Diagnostic::error(&key.place, format!("{} is set in two files", quote(&key.name)))
+        .label("set again here")
+        .see(&old.place, "first set here")
+        .help("keep one of them; only arrays and upstreams add up over included files")
 }
 
 impl Node {
     fn from_toml(value: toml::Spanned<DeValue<'_>>, source: &Arc<Source>) -> Self {
         let place = Place::new(source, value.span());
         let kind = match value.into_inner() {
-            DeValue::String(text) => Kind::Text {
-                value: text.into_owned(),
-                substituted: false,
-            },
+            DeValue::String(text) => Kind::Text { value: text.into_owned(), substituted: false },
             DeValue::Integer(number) => Kind::Integer(integer(number.as_str(), number.radix())),
             DeValue::Float(_) => Kind::Float,
             DeValue::Boolean(value) => Kind::Boolean(value),
             DeValue::Datetime(_) => Kind::Datetime,
-            DeValue::Array(list) => Kind::Array(
-                list.into_iter()
-                    .map(|item| Self::from_toml(item, source))
-                    .collect(),
-            ),
+            DeValue::Array(list) => {
+                Kind::Array(list.into_iter().map(|item| Self::from_toml(item, source)).collect())
+            }
             DeValue::Table(table) => Kind::Table(Table::from_toml(table, source)),
         };
         Self { kind, place }
@@ -183,10 +170,6 @@ impl Node {
 }
 
 fn integer(digits: &str, radix: u32) -> i64 {
-    let cut = if digits.starts_with('-') {
-        i64::MIN
-    } else {
-        i64::MAX
-    };
+    let cut = if digits.starts_with('-') { i64::MIN } else { i64::MAX };
     i64::from_str_radix(digits, radix).unwrap_or(cut)
 }

@@ -34,17 +34,13 @@ pub(super) fn duration(text: &str) -> Result<Duration, Fault> {
     while !rest.is_empty() {
         let (digits, unit, tail) = number_and_unit(rest);
         let number: u64 = digits.parse().map_err(|_| not_a_time())?;
-        let at = allowed
-            .iter()
-            .position(|(name, _)| *name == unit)
-            .ok_or_else(|| {
-                if TIMES.iter().any(|(name, _)| *name == unit) {
-                    Fault::new("has its units out of order")
-                        .help("write the largest first: `1h30m`")
-                } else {
-                    not_a_time()
-                }
-            })?;
+        let at = allowed.iter().position(|(name, _)| *name == unit).ok_or_else(|| {
+            if TIMES.iter().any(|(name, _)| *name == unit) {
+                Fault::new("has its units out of order").help("write the largest first: `1h30m`")
+            } else {
+                not_a_time()
+            }
+        })?;
         total = number
             .checked_mul(allowed[at].1)
             .and_then(|ms| ms.checked_add(total))
@@ -61,9 +57,8 @@ pub(super) fn duration(text: &str) -> Result<Duration, Fault> {
 
 /// A number without its unit: both spellings it could have meant.
 pub(super) fn no_time_unit(number: &str) -> Fault {
-    Fault::new("needs a time with its unit").help(format!(
-        "write `\"{number}s\"` for seconds or `\"{number}ms\"` for milliseconds"
-    ))
+    Fault::new("needs a time with its unit")
+        .help(format!("write `\"{number}s\"` for seconds or `\"{number}ms\"` for milliseconds"))
 }
 
 fn not_a_time() -> Fault {
@@ -139,54 +134,27 @@ mod tests {
             ("1y", 365 * 86_400_000),
             ("0", 0),
         ] {
-            assert_eq!(
-                duration(text).ok(),
-                Some(Duration::from_millis(ms)),
-                "{text}"
-            );
+            assert_eq!(duration(text).ok(), Some(Duration::from_millis(ms)), "{text}");
         }
     }
 
     #[test]
     fn other_times_are_refused() {
-        for text in [
-            "",
-            "60",
-            "s",
-            "5 min",
-            "1.5s",
-            "-1s",
-            "30m1h",
-            "1s1s",
-            "999999999y",
-            "1S",
-            "ü",
-        ] {
+        for text in
+            ["", "60", "s", "5 min", "1.5s", "-1s", "30m1h", "1s1s", "999999999y", "1S", "ü"]
+        {
             assert!(duration(text).is_err(), "{text}");
         }
     }
 
     #[test]
     fn sizes_are_1024_based() {
-        for (text, bytes) in [
-            ("16k", 16 << 10),
-            ("1MiB", 1 << 20),
-            ("1m", 1 << 20),
-            ("2G", 2 << 30),
-            ("4096", 4096),
-        ] {
+        for (text, bytes) in
+            [("16k", 16 << 10), ("1MiB", 1 << 20), ("1m", 1 << 20), ("2G", 2 << 30), ("4096", 4096)]
+        {
             assert_eq!(size(text).ok(), Some(bytes), "{text}");
         }
-        for text in [
-            "",
-            "k",
-            "1KB",
-            "1MB",
-            "4 8k",
-            "1t",
-            "99999999999999999999",
-            "99999999999g",
-        ] {
+        for text in ["", "k", "1KB", "1MB", "4 8k", "1t", "99999999999999999999", "99999999999g"] {
             assert!(size(text).is_err(), "{text}");
         }
     }

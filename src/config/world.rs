@@ -42,9 +42,7 @@ impl World for ThisMachine<'_> {
     fn read(&self, path: &Path) -> Result<Vec<u8>, String> {
         let file = std::fs::File::open(path).map_err(|error| words(&error))?;
         let mut bytes = Vec::new();
-        file.take(LONGEST + 1)
-            .read_to_end(&mut bytes)
-            .map_err(|error| words(&error))?;
+        file.take(LONGEST + 1).read_to_end(&mut bytes).map_err(|error| words(&error))?;
         if bytes.len() as u64 > LONGEST {
             return Err("longer than 16 MiB".to_owned());
         }
@@ -80,9 +78,7 @@ impl World for ThisMachine<'_> {
     }
 
     fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
-        let found = (host, port)
-            .to_socket_addrs()
-            .map_err(|error| words(&error))?;
+        let found = (host, port).to_socket_addrs().map_err(|error| words(&error))?;
         Ok(found.collect())
     }
 
@@ -103,9 +99,7 @@ impl World for ThisMachine<'_> {
 fn words(error: &std::io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
-    let text = text
-        .strip_prefix("failed to lookup address information: ")
-        .unwrap_or(text);
+    let text = text.strip_prefix("failed to lookup address information: ").unwrap_or(text);
     let mut chars = text.chars();
     match (chars.next(), chars.next()) {
         (Some(first), Some(second)) if second.is_lowercase() => {

@@ -42,32 +42,22 @@ pub(super) enum Refused {
 impl Refused {
     pub(super) const fn status(self) -> StatusCode {
         match self {
-            Self::BadPath
-            | Self::Guard(Refusal::Bad(_))
-            | Self::BodyBroken(None | Some(Refusal::Bad(_))) => StatusCode::BAD_REQUEST,
-            Self::Guard(refusal) | Self::BodyBroken(Some(refusal)) => match refusal {
-                Refusal::Bad(_) => StatusCode::BAD_REQUEST,
-                Refusal::Method => StatusCode::METHOD_NOT_ALLOWED,
-                Refusal::Timeout => StatusCode::REQUEST_TIMEOUT,
-                Refusal::TargetTooLong => StatusCode::URI_TOO_LONG,
-                Refusal::HeadTooLong => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                Refusal::Coding => StatusCode::NOT_IMPLEMENTED,
-                Refusal::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
-            },
+            Self::Guard(refusal) | Self::BodyBroken(Some(refusal)) => status_of(refusal),
+            Self::BadPath | Self::BodyBroken(None) => StatusCode::BAD_REQUEST,
             Self::NotFound => StatusCode::NOT_FOUND,
-            Self::Forbidden | Self::Handshake(BadRequest::Origin) => StatusCode::FORBIDDEN,
+            Self::Forbidden => StatusCode::FORBIDDEN,
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::NoWebSocket | Self::Handshake(BadRequest::WebSocketVersion) => {
-                StatusCode::UPGRADE_REQUIRED
-            }
-            Self::Handshake(
+            Self::NoWebSocket => StatusCode::UPGRADE_REQUIRED,
+            Self::Handshake(bad) => match bad {
+                BadRequest::Origin => StatusCode::FORBIDDEN,
+                BadRequest::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
                 BadRequest::Method
                 | BadRequest::Version
                 | BadRequest::Key
                 | BadRequest::Body
-                | BadRequest::Subprotocol,
-            ) => StatusCode::BAD_REQUEST,
+                | BadRequest::Subprotocol => StatusCode::BAD_REQUEST,
+            },
             Self::NoPeer | Self::BadGateway => StatusCode::BAD_GATEWAY,
             Self::GatewayTimeout => StatusCode::GATEWAY_TIMEOUT,
         }
@@ -139,6 +129,18 @@ impl Refused {
             headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         }
         response
+    }
+}
+
+const fn status_of(refusal: Refusal) -> StatusCode {
+    match refusal {
+        Refusal::Bad(_) => StatusCode::BAD_REQUEST,
+        Refusal::Method => StatusCode::METHOD_NOT_ALLOWED,
+        Refusal::Timeout => StatusCode::REQUEST_TIMEOUT,
+        Refusal::TargetTooLong => StatusCode::URI_TOO_LONG,
+        Refusal::HeadTooLong => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        Refusal::Coding => StatusCode::NOT_IMPLEMENTED,
+        Refusal::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
     }
 }
 

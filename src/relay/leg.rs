@@ -235,7 +235,7 @@ impl Leg {
     }
 }
 
-/// All plaintext of the session, and whether its close_notify has come.
+/// All plaintext of the session, and whether the other end has closed it.
 fn drain_plaintext(tls: &mut Connection, plain: &mut [u8]) -> (usize, bool) {
     let mut len = 0;
     while len < plain.len() {

@@ -116,11 +116,7 @@ fn way_home(section: &str, key: &str, home: &Home) -> String {
     let here = here.and_then(|h| h.depth.map(|depth| (depth, h.shown)));
     match (here, home.depth) {
         (Some((depth, shown)), Some(target)) if target < depth => {
-            let first = if depth == 2 {
-                "the first"
-            } else {
-                "the header"
-            };
+            let first = if depth == 2 { "the first" } else { "the header" };
             format!("move it above {first} {shown}")
         }
         _ => format!("move it below a header {}", home.shown),
@@ -145,9 +141,7 @@ pub(super) fn key_among_headers(table: &str, key: &Key) -> Option<Diagnostic> {
         return None;
     }
     let inner_first = [2, 0, 1, 3].map(|at: usize| &HOMES[at]);
-    let home = inner_first
-        .into_iter()
-        .find(|h| (h.keys)().contains(&name))?;
+    let home = inner_first.into_iter().find(|h| (h.keys)().contains(&name))?;
     let message = format!("{} belongs to {}", quote(name), home.shown);
     Some(
         Diagnostic::error(&key.place, message)

@@ -91,16 +91,9 @@ const PIECES: &[&str] = &[
 fn check_spans(diagnostics: &Diagnostics, text: &str) -> Result<(), TestCaseError> {
     for diagnostic in diagnostics {
         let span = diagnostic.span();
-        prop_assert!(
-            text.get(span.clone()).is_some(),
-            "{span:?} of {}: {diagnostic}",
-            text.len()
-        );
+        prop_assert!(text.get(span.clone()).is_some(), "{span:?} of {}: {diagnostic}", text.len());
         let line = text.lines().nth(diagnostic.line() - 1).unwrap_or_default();
-        prop_assert!(
-            diagnostic.column() <= line.chars().count() + 2,
-            "{diagnostic}"
-        );
+        prop_assert!(diagnostic.column() <= line.chars().count() + 2, "{diagnostic}");
         prop_assert!(!diagnostic.message().contains('\n'), "{diagnostic}");
     }
     let rendered = diagnostics.render(false);
@@ -157,19 +150,9 @@ fn deep_nesting_is_refused() {
 fn a_long_chain_of_maps_is_refused() {
     let mut maps = String::new();
     for n in 0..2000 {
-        writeln!(
-            maps,
-            "[[map]]\nsource = \"$v{}\"\nvariable = \"v{n}\"",
-            n + 1
-        )
-        .unwrap();
+        writeln!(maps, "[[map]]\nsource = \"$v{}\"\nvariable = \"v{n}\"", n + 1).unwrap();
     }
     let faults =
         super::read(&format!("{maps}[[server]]\nlisten = 80\nreturn = 404\n")).unwrap_err();
-    assert!(
-        faults
-            .to_string()
-            .contains("maps refer to each other in a row"),
-        "{faults}"
-    );
+    assert!(faults.to_string().contains("maps refer to each other in a row"), "{faults}");
 }

@@ -28,10 +28,7 @@ impl World for Machine {
 
     fn read(&self, path: &Path) -> Result<Vec<u8>, String> {
         let name = path.to_string_lossy();
-        let content = self
-            .files
-            .get(name.as_ref())
-            .ok_or("no such file or directory")?;
+        let content = self.files.get(name.as_ref()).ok_or("no such file or directory")?;
         Ok(content.as_bytes().to_owned())
     }
 
@@ -54,10 +51,7 @@ impl World for Machine {
             "two.test" => &[[10, 0, 0, 1], [10, 0, 0, 2]],
             _ => return Err("name or service not known".to_owned()),
         };
-        Ok(addrs
-            .iter()
-            .map(|addr| SocketAddr::from((*addr, port)))
-            .collect())
+        Ok(addrs.iter().map(|addr| SocketAddr::from((*addr, port))).collect())
     }
 
     fn descriptors(&self) -> u64 {

@@ -25,28 +25,17 @@ const OWN: [&str; 10] = [
 
 /// Values of `Upgrade` and `Connection` in nginx's WebSocket recipe and in its recipe for
 /// keepalive.
-const RECIPES: [&str; 6] = [
-    "$http_upgrade",
-    "websocket",
-    "$connection_upgrade",
-    "upgrade",
-    "$http_connection",
-    "",
-];
+const RECIPES: [&str; 6] =
+    ["$http_upgrade", "websocket", "$connection_upgrade", "upgrade", "$http_connection", ""];
 
 /// `proxy_set_header`.
 pub(super) fn to_upstream(cx: &mut Context<'_>, headers: &Headers) -> Vec<(HeaderName, Template)> {
     let mut result = Vec::new();
     for (name, value) in &headers.0 {
         if is_recipe(name, value) {
-            let shown = if name.value == UPGRADE {
-                "Upgrade"
-            } else {
-                "Connection"
-            };
+            let shown = if name.value == UPGRADE { "Upgrade" } else { "Connection" };
             let message = format!("`proxy_set_header` need not set `{shown}`: it goes by itself");
-            cx.out
-                .push(Diagnostic::warning(&name.place, message).help("leave it out"));
+            cx.out.push(Diagnostic::warning(&name.place, message).help("leave it out"));
             continue;
         }
         if allowed(cx, name, "proxy_set_header") {
@@ -75,10 +64,8 @@ fn is_recipe(name: &HeaderName, value: &str) -> bool {
 fn allowed(cx: &mut Context<'_>, name: &At<HeaderName>, key: &str) -> bool {
     let own = OWN.contains(&name.as_str()) || name.as_str().starts_with("sec-websocket-");
     if own {
-        let message = format!(
-            "`{key}` cannot set a header of the connection: {}",
-            quote(name.as_str())
-        );
+        let message =
+            format!("`{key}` cannot set a header of the connection: {}", quote(name.as_str()));
         cx.error(
             &name.place,
             message,

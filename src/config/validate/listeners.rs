@@ -53,10 +53,8 @@ impl Listeners {
 
     /// Keeps an address for the metrics.
     pub(super) fn reserve(&mut self, cx: &mut Context<'_>, addr: &ListenAddr, place: &Place) {
-        let taken = self
-            .sockets
-            .iter()
-            .find(|socket| overlap(addr, &socket.addr, socket.ipv6only()));
+        let taken =
+            self.sockets.iter().find(|socket| overlap(addr, &socket.addr, socket.ipv6only()));
         if let Some(socket) = taken {
             cx.out.push(
                 Diagnostic::error(
@@ -73,20 +71,13 @@ impl Listeners {
     /// The listeners, once all servers have claimed theirs.
     pub(super) fn finish(self, cx: &mut Context<'_>) -> Vec<Listener> {
         for (at, socket) in self.sockets.iter().enumerate() {
-            let earlier = self.sockets[..at]
-                .iter()
-                .find(|other| other.overlaps(socket));
+            let earlier = self.sockets[..at].iter().find(|other| other.overlaps(socket));
             if let Some(other) = earlier {
-                let message = format!(
-                    "address is already covered: {}",
-                    quote(&socket.addr.to_string())
-                );
+                let message =
+                    format!("address is already covered: {}", quote(&socket.addr.to_string()));
                 cx.out.push(
                     Diagnostic::error(&socket.place, message)
-                        .see(
-                            &other.place,
-                            format!("`{}` takes its connections too", other.addr),
-                        )
+                        .see(&other.place, format!("`{}` takes its connections too", other.addr))
                         .help("listen on one of them only; names tell servers apart"),
                 );
             }
@@ -115,11 +106,7 @@ impl Socket {
         if self.servers.contains(&claim.server) {
             let message = format!("server listens twice on {}", quote(&self.addr.to_string()));
             let diagnostic = Diagnostic::error(&listen.place, message);
-            cx.out.push(
-                diagnostic
-                    .see(&self.place, "the first is here")
-                    .help("leave one out"),
-            );
+            cx.out.push(diagnostic.see(&self.place, "the first is here").help("leave one out"));
             return;
         }
         for (option, own, other) in [
@@ -131,18 +118,14 @@ impl Socket {
             }
         }
         if let Some(backlog) = listen.backlog {
-            let first = self
-                .backlog
-                .get_or_insert_with(|| (backlog, listen.place.clone()));
+            let first = self.backlog.get_or_insert_with(|| (backlog, listen.place.clone()));
             if first.0 != backlog {
                 let place = first.1.clone();
                 self.report_option(cx, "backlog", &listen.place, &place);
             }
         }
         if let Some(ipv6only) = listen.ipv6only {
-            let first = self
-                .ipv6only
-                .get_or_insert_with(|| (ipv6only, listen.place.clone()));
+            let first = self.ipv6only.get_or_insert_with(|| (ipv6only, listen.place.clone()));
             if first.0 != ipv6only {
                 let place = first.1.clone();
                 self.report_option(cx, "ipv6only", &listen.place, &place);
@@ -154,10 +137,8 @@ impl Socket {
     }
 
     fn report_option(&self, cx: &mut Context<'_>, option: &str, place: &Place, first: &Place) {
-        let message = format!(
-            "servers on {} do not agree about `{option}`",
-            quote(&self.addr.to_string())
-        );
+        let message =
+            format!("servers on {} do not agree about `{option}`", quote(&self.addr.to_string()));
         cx.out.push(
             Diagnostic::error(place, message)
                 .see(first, "the first to listen there")
@@ -188,10 +169,8 @@ impl Socket {
             let shown = shown(name);
             if let Some(first) = self.names.get(&shown) {
                 let addr = quote(&self.addr.to_string());
-                let message = format!(
-                    "conflicting server name {} on {addr}, ignored",
-                    quote(&shown)
-                );
+                let message =
+                    format!("conflicting server name {} on {addr}, ignored", quote(&shown));
                 cx.out.push(
                     Diagnostic::warning(place, message)
                         .see(first, "the server that answers")
@@ -205,9 +184,7 @@ impl Socket {
 
     fn ipv6only(&self) -> bool {
         let default = || ListenTable::defaults().ipv6only.copied().unwrap_or(true);
-        self.ipv6only
-            .as_ref()
-            .map_or_else(default, |(value, _)| *value)
+        self.ipv6only.as_ref().map_or_else(default, |(value, _)| *value)
     }
 
     fn overlaps(&self, other: &Self) -> bool {

@@ -18,30 +18,20 @@ pub(super) fn location(
     section: &At<LocationSection>,
     outer: &Levels<'_>,
 ) -> Location {
-    let LocationSection {
-        keys,
-        path,
-        proxy_pass,
-        r#return,
-    } = &section.value;
+    let LocationSection { keys, path, proxy_pass, r#return } = &section.value;
     if path.is_absent() {
         let help = "write `path = \"/ws\"`, or `path = \"/\"` for everything";
         cx.error(&section.place, "`[[server.location]]` has no `path`", help);
     }
     if let (Some(pass), Some(answer)) = (proxy_pass.get(), r#return.get()) {
         cx.out.push(
-            Diagnostic::error(
-                &answer.place,
-                "a location has `return` or `proxy_pass`, not both",
-            )
-            .see(&pass.place, "`proxy_pass` is here")
-            .help("take one of them out"),
+            Diagnostic::error(&answer.place, "a location has `return` or `proxy_pass`, not both")
+                .see(&pass.place, "`proxy_pass` is here")
+                .help("take one of them out"),
         );
     }
     if proxy_pass.is_absent() && r#return.is_absent() {
-        let shown = path
-            .get()
-            .map_or_else(String::new, |path| format!(": {}", quote(&path.text)));
+        let shown = path.get().map_or_else(String::new, |path| format!(": {}", quote(&path.text)));
         cx.error(
             &section.place,
             format!("location has neither `proxy_pass` nor `return`{shown}"),
@@ -68,9 +58,7 @@ fn build(
     answer: Option<&At<ReturnValue>>,
     levels: &Levels<'_>,
 ) -> Location {
-    let explicit = levels
-        .iter()
-        .fold(LocationKeys::default(), |inner, outer| inner.or(outer));
+    let explicit = levels.iter().fold(LocationKeys::default(), |inner, outer| inner.or(outer));
     let merged = explicit.or(&cx.defaults.location);
     let action = match (pass, answer) {
         (Some(pass), _) => {
@@ -98,10 +86,7 @@ fn build(
         client_max_body_size,
         access_log: log,
     } = &merged;
-    let root = LocationPath::Prefix {
-        path: "/".to_owned(),
-        no_regex: false,
-    };
+    let root = LocationPath::Prefix { path: "/".to_owned(), no_regex: false };
     let from = set_real_ip_from.with_default().iter();
     Location {
         name: path.map_or_else(|| "/".to_owned(), |path| path.text.clone()),
@@ -113,9 +98,7 @@ fn build(
             header: real_ip_header.with_default().value.clone(),
             recursive: real_ip_recursive.with_default().value,
         },
-        add_headers: add_header
-            .get()
-            .map_or_else(Vec::new, |added| headers::to_client(cx, added)),
+        add_headers: add_header.get().map_or_else(Vec::new, |added| headers::to_client(cx, added)),
         client_max_body_size: client_max_body_size.with_default().0,
         access_log: access_log(log.with_default()),
     }
@@ -124,11 +107,7 @@ fn build(
 fn returning(cx: &mut Context<'_>, answer: &At<ReturnValue>) -> Action {
     Action::Return {
         status: answer.status,
-        text: answer
-            .text
-            .as_ref()
-            .map(|text| cx.template(text))
-            .unwrap_or_default(),
+        text: answer.text.as_ref().map(|text| cx.template(text)).unwrap_or_default(),
         redirect: answer.redirect,
     }
 }
@@ -136,11 +115,9 @@ fn returning(cx: &mut Context<'_>, answer: &At<ReturnValue>) -> Action {
 fn access_log(value: &At<AccessLogValue>) -> Option<AccessLog> {
     match &value.value {
         AccessLogValue::Off => None,
-        AccessLogValue::To { path, format, open } => Some(AccessLog {
-            path: value.place.resolve(path),
-            format: *format,
-            open: *open,
-        }),
+        AccessLogValue::To { path, format, open } => {
+            Some(AccessLog { path: value.place.resolve(path), format: *format, open: *open })
+        }
     }
 }
 
@@ -158,11 +135,8 @@ fn access(cx: &mut Context<'_>, levels: &Levels<'_>) -> Vec<AccessRule> {
     {
         let message = "rule is never reached: the one before is for `all`";
         let help = "the first rule that fits decides: write the one for `all` last";
-        cx.out.push(
-            Diagnostic::warning(unreached, message)
-                .see(&rules[at].1, "this one")
-                .help(help),
-        );
+        cx.out
+            .push(Diagnostic::warning(unreached, message).see(&rules[at].1, "this one").help(help));
     }
     rules.into_iter().map(|(rule, _)| rule).collect()
 }

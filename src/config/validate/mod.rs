@@ -60,8 +60,7 @@ impl Context<'_> {
     }
 
     fn warn(&mut self, place: &Place, message: impl Into<String>, help: &str) {
-        self.out
-            .push(Diagnostic::warning(place, message).help(help));
+        self.out.push(Diagnostic::warning(place, message).help(help));
     }
 
     /// Parses a value with variables.
@@ -73,10 +72,8 @@ impl Context<'_> {
     fn file(&mut self, path: &At<PathBuf>, what: &str) -> PathBuf {
         let absolute = path.place.resolve(path);
         if let Err(error) = self.world.check_file(&absolute) {
-            let message = format!(
-                "{what} {} cannot be read: {error}",
-                quote(&path.to_string_lossy())
-            );
+            let message =
+                format!("{what} {} cannot be read: {error}", quote(&path.to_string_lossy()));
             let help = if path.is_absolute() {
                 "check the path and its permissions".to_owned()
             } else {
@@ -97,11 +94,7 @@ impl Context<'_> {
                 Ok(found) => found.into_iter().map(ListenAddr::Tcp).collect(),
                 Err(error) => {
                     let message = format!("host not found: {}: {error}", quote(host));
-                    self.error(
-                        place,
-                        message,
-                        "write an address of this machine, or a port alone",
-                    );
+                    self.error(place, message, "write an address of this machine, or a port alone");
                     Vec::new()
                 }
             },
@@ -140,10 +133,7 @@ pub(super) fn validate(
 fn whole(cx: &mut Context<'_>, top: &TopSection, start: &Place) -> Config {
     let mut listeners = Listeners::default();
     let servers = servers(cx, top, start, &mut listeners);
-    let metrics = top
-        .metrics
-        .get()
-        .and_then(|section| metrics(cx, section, &mut listeners));
+    let metrics = top.metrics.get().and_then(|section| metrics(cx, section, &mut listeners));
     let TopSection {
         server_keys: _,
         keys: _,
@@ -173,10 +163,7 @@ fn whole(cx: &mut Context<'_>, top: &TopSection, start: &Place) -> Config {
         worker_shutdown_timeout: worker_shutdown_timeout.copied().and_then(|time| time.0),
         shutdown_timeout: shutdown_timeout.with_default().0,
         pid: pid.get().map(|path| path.place.resolve(path)),
-        error_log: error_log
-            .0
-            .as_ref()
-            .map(|path| error_log.place.resolve(path)),
+        error_log: error_log.0.as_ref().map(|path| error_log.place.resolve(path)),
         error_log_level: error_log_level.with_default().value,
         auto_reload: auto_reload.with_default().then_some(delay),
         metrics,
@@ -194,11 +181,7 @@ fn servers(
     start: &Place,
     listeners: &mut Listeners,
 ) -> Vec<Arc<super::model::Server>> {
-    let sections = top
-        .server
-        .get()
-        .map(|tables| tables.0.as_slice())
-        .unwrap_or_default();
+    let sections = top.server.get().map(|tables| tables.0.as_slice()).unwrap_or_default();
     if top.server.is_absent() || (sections.is_empty() && !cx.out.has_errors()) {
         cx.error(
             start,
@@ -248,11 +231,7 @@ fn metrics(
             "write `listen = \"127.0.0.1:9145\"`",
         );
     }
-    let MetricsSection {
-        listen,
-        path,
-        allow,
-    } = &section.or(&MetricsSection::defaults());
+    let MetricsSection { listen, path, allow } = &section.or(&MetricsSection::defaults());
     let path = path.with_default();
     if !path.starts_with('/') || matches!(path.as_str(), "/healthz" | "/readyz") {
         let message = format!("`path` cannot be the page of metrics: {}", quote(path));
@@ -273,10 +252,7 @@ fn metrics(
 }
 
 fn networks(list: &List<Cidr>) -> Vec<IpNet> {
-    let everybody = [
-        IpNet::from(Ipv4Net::default()),
-        IpNet::from(Ipv6Net::default()),
-    ];
+    let everybody = [IpNet::from(Ipv4Net::default()), IpNet::from(Ipv6Net::default())];
     let mut networks = Vec::new();
     for cidr in list.iter() {
         match &cidr.0 {

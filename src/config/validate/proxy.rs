@@ -40,13 +40,7 @@ pub(super) fn proxy(
     let target = target(cx, pass, &parsed)?;
     let tls = parsed.https.then(|| {
         let (host, place) = (&target.name, &pass.place);
-        Arc::new(tls::to_upstream(
-            cx,
-            &merged.proxy_ssl,
-            host,
-            place,
-            target.is_group,
-        ))
+        Arc::new(tls::to_upstream(cx, &merged.proxy_ssl, host, place, target.is_group))
     });
     let ProxyKeys {
         proxy_connect_timeout,
@@ -75,11 +69,7 @@ pub(super) fn proxy(
             timeout_total: proxy_next_upstream_timeout.with_default().0,
             ..next_upstream(cx, proxy_next_upstream.with_default())
         },
-        bind: proxy_bind
-            .with_default()
-            .iter()
-            .map(|ip| ip.value)
-            .collect(),
+        bind: proxy_bind.with_default().iter().map(|ip| ip.value).collect(),
         websocket: websocket::websocket(cx, explicit, merged),
     })
 }
@@ -117,39 +107,28 @@ fn parse(text: &str) -> Result<Pass<'_>, (&'static str, String)> {
             return Err(("has no such scheme", help));
         }
         _ => {
-            return Err((
-                "has no such scheme",
-                "write `http://` or `https://`".to_owned(),
-            ));
+            return Err(("has no such scheme", "write `http://` or `https://`".to_owned()));
         }
     };
     let (authority, uri) = split(rest);
     if authority.is_empty() || authority == "unix:" {
-        return Err((
-            "has no host",
-            "write such as `\"http://127.0.0.1:8888\"`".to_owned(),
-        ));
+        return Err(("has no host", "write such as `\"http://127.0.0.1:8888\"`".to_owned()));
     }
     if authority.contains('@') && !authority.starts_with("unix:") {
         let help = "write them as a header: `proxy_set_header = { Authorization = \"Basic …\" }`";
         return Err(("cannot hold a user and password", help.to_owned()));
     }
     uri.map_or(Ok(()), check_uri)?;
-    Ok(Pass {
-        https,
-        authority,
-        uri,
-    })
+    Ok(Pass { https, authority, uri })
 }
 
 /// Authority and path of a URL: `http://unix:/path:/uri` has a colon between them.
 fn split(rest: &str) -> (&str, Option<&str>) {
     if let Some(path) = rest.strip_prefix("unix:") {
         return match path.split_once(':') {
-            Some((path, uri)) => (
-                &rest[.."unix:".len() + path.len()],
-                (!uri.is_empty()).then_some(uri),
-            ),
+            Some((path, uri)) => {
+                (&rest[.."unix:".len() + path.len()], (!uri.is_empty()).then_some(uri))
+            }
             None => (rest, None),
         };
     }
@@ -195,19 +174,9 @@ fn target(cx: &mut Context<'_>, pass: &At<String>, parsed: &Pass<'_>) -> Option<
             is_group: true,
         });
     }
-    if let Some((group, _)) = authority
-        .rsplit_once(':')
-        .filter(|(g, _)| cx.upstreams.is_named(g))
-    {
-        let message = format!(
-            "`proxy_pass` cannot give the upstream {} a port",
-            quote(group)
-        );
-        cx.error(
-            &pass.place,
-            message,
-            "the ports stand in its `servers`: leave this one out",
-        );
+    if let Some((group, _)) = authority.rsplit_once(':').filter(|(g, _)| cx.upstreams.is_named(g)) {
+        let message = format!("`proxy_pass` cannot give the upstream {} a port", quote(group));
+        cx.error(&pass.place, message, "the ports stand in its `servers`: leave this one out");
         return None;
     }
     let default_port = if parsed.https { 443 } else { 80 };
@@ -223,14 +192,10 @@ fn target(cx: &mut Context<'_>, pass: &At<String>, parsed: &Pass<'_>) -> Option<
         _ => format!("{host}:{port}"),
     };
     let (host, name) = match &address {
-        Address::Ip(addr) if addr.is_ipv6() => (
-            with_port(format!("[{}]", addr.ip()), addr.port()),
-            addr.ip().to_string(),
-        ),
-        Address::Ip(addr) => (
-            with_port(addr.ip().to_string(), addr.port()),
-            addr.ip().to_string(),
-        ),
+        Address::Ip(addr) if addr.is_ipv6() => {
+            (with_port(format!("[{}]", addr.ip()), addr.port()), addr.ip().to_string())
+        }
+        Address::Ip(addr) => (with_port(addr.ip().to_string(), addr.port()), addr.ip().to_string()),
         Address::Host(host, port) => (with_port(host.clone(), *port), host.clone()),
         Address::Unix(_) => ("localhost".to_owned(), "localhost".to_owned()),
     };
@@ -245,8 +210,7 @@ fn target(cx: &mut Context<'_>, pass: &At<String>, parsed: &Pass<'_>) -> Option<
 fn report_address(cx: &mut Context<'_>, pass: &At<String>, fault: Fault) {
     let (message, help) = fault.into_words();
     let message = format!("`proxy_pass` {message}: {}", quote(pass));
-    cx.out
-        .push(Diagnostic::error(&pass.place, message).maybe_help(help));
+    cx.out.push(Diagnostic::error(&pass.place, message).maybe_help(help));
 }
 
 /// The words; tries and time are the caller's.
@@ -254,11 +218,7 @@ fn next_upstream(cx: &mut Context<'_>, words: &At<List<NextWord>>) -> NextUpstre
     let has = |word| words.iter().any(|w| w.value == word);
     if has(NextWord::Off) && words.0.len() > 1 {
         let message = "`proxy_next_upstream` has `\"off\"` beside other words";
-        cx.error(
-            &words.place,
-            message,
-            "write `\"off\"` alone, or leave it out",
-        );
+        cx.error(&words.place, message, "write `\"off\"` alone, or leave it out");
     }
     NextUpstream {
         error: has(NextWord::Error),

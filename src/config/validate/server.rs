@@ -35,26 +35,18 @@ pub(super) fn server(
         let help = "write `listen = \"80\"`, or `listen = [\"80\", \"443 ssl\"]`";
         cx.error(&section.place, "`[[server]]` has no `listen`", help);
     }
-    let listens = listen
-        .get()
-        .map(|list| list.0.as_slice())
-        .unwrap_or_default();
+    let listens = listen.get().map(|list| list.0.as_slice()).unwrap_or_default();
     let (label, names) = names(server_name.get(), &section.place);
     for listen in listens {
         claim(cx, index, listen, &names, listeners);
     }
-    let merged = server_keys
-        .or(&top.server_keys)
-        .or(&cx.defaults.server_keys);
+    let merged = server_keys.or(&top.server_keys).or(&cx.defaults.server_keys);
     let certificates = match listens.iter().find(|listen| listen.ssl) {
         Some(listen) => tls::certificates(cx, &merged, &listen.place),
         None => Vec::new(),
     };
     warn_without_tls(cx, server_keys, listens);
-    let sections = location
-        .get()
-        .map(|tables| tables.0.as_slice())
-        .unwrap_or_default();
+    let sections = location.get().map(|tables| tables.0.as_slice()).unwrap_or_default();
     let levels = [keys, &top.keys];
     let locations = locations(cx, section, sections, r#return.get(), &levels);
     let handshake = ssl_handshake_timeout.or(&cx.defaults.server.ssl_handshake_timeout);
@@ -132,12 +124,7 @@ fn claim(
     listeners: &mut Listeners,
 ) {
     for addr in cx.listen_addrs(&listen.address, &listen.place) {
-        let claim = Claim {
-            addr,
-            listen,
-            server,
-            names,
-        };
+        let claim = Claim { addr, listen, server, names };
         listeners.claim(cx, &claim);
     }
 }
@@ -206,9 +193,7 @@ fn locations(
                     .help("join them, or change one path"),
             );
         }
-        paths
-            .entry(identity(&path.value.value))
-            .or_insert(&path.place);
+        paths.entry(identity(&path.value.value)).or_insert(&path.place);
     }
     locations
 }

@@ -49,11 +49,7 @@ fn pairs(
 ) -> Vec<CertificatePair> {
     let (have, need) = (keys.0.len(), certificates.0.len());
     if need == 0 {
-        cx.error(
-            &certificates.place,
-            "`ssl_certificate` is empty",
-            "name a PEM file",
-        );
+        cx.error(&certificates.place, "`ssl_certificate` is empty", "name a PEM file");
         return Vec::new();
     }
     if have != need {
@@ -88,10 +84,7 @@ pub(super) fn versions(cx: &mut Context<'_>, protocols: &At<List<TlsVersion>>) -
         );
     }
     let has = |version| protocols.iter().any(|v| v.value == version);
-    TlsVersions {
-        tls12: has(TlsVersion::Tls12),
-        tls13: has(TlsVersion::Tls13),
-    }
+    TlsVersions { tls12: has(TlsVersion::Tls12), tls13: has(TlsVersion::Tls13) }
 }
 
 /// `proxy_ssl_*` for peers behind https; `host` is what `proxy_pass` names, without its port.
@@ -113,17 +106,12 @@ pub(super) fn to_upstream(
     let verify = proxy_ssl_verify.with_default().value;
     let name = proxy_ssl_name.get();
     if let Some(variable) = name.filter(|name| name.contains('$')) {
-        let message = format!(
-            "`proxy_ssl_name` cannot hold variables yet: {}",
-            quote(variable)
-        );
+        let message = format!("`proxy_ssl_name` cannot hold variables yet: {}", quote(variable));
         cx.error(&variable.place, message, "write the name itself");
     }
     if is_group && verify && name.is_none() {
-        let message = format!(
-            "certificates of this upstream are checked for its own name: {}",
-            quote(host)
-        );
+        let message =
+            format!("certificates of this upstream are checked for its own name: {}", quote(host));
         let help = "write `proxy_ssl_name = \"…\"` with the name in the certificates";
         cx.warn(pass, message, help);
     }

@@ -55,19 +55,12 @@ pub(super) fn named(cx: &mut Context<'_>, sections: Option<&At<Named<UpstreamSec
         let defaults = UpstreamSection::defaults();
         let servers = &section.value.servers;
         let peers = match servers.get() {
-            Some(servers) => servers
-                .iter()
-                .flat_map(|peer| peers_of(cx, name, peer))
-                .collect(),
+            Some(servers) => servers.iter().flat_map(|peer| peers_of(cx, name, peer)).collect(),
             None => Vec::new(),
         };
         if servers.is_absent() || servers.get().is_some_and(|list| list.is_empty()) {
             let message = format!("upstream has no `servers`: {}", quote(name));
-            cx.error(
-                &section.name,
-                message,
-                "write `servers = [\"127.0.0.1:8888\"]`",
-            );
+            cx.error(&section.name, message, "write `servers = [\"127.0.0.1:8888\"]`");
         }
         let peers = without_repeats(cx, peers);
         let upstream = build(name, &section.value.or(&defaults), peers);
@@ -90,10 +83,7 @@ pub(super) fn implicit(cx: &mut Context<'_>, address: &Address, place: &Place) -
         return name;
     }
     let peer = At::new(PeerValue::plain(&name, address), place);
-    let peers = peers_of(cx, &name, &peer)
-        .into_iter()
-        .map(|(peer, _)| peer)
-        .collect::<Vec<_>>();
+    let peers = peers_of(cx, &name, &peer).into_iter().map(|(peer, _)| peer).collect::<Vec<_>>();
     if peers.is_empty() {
         // reported: at each place that refers to it
         return name;
@@ -106,13 +96,8 @@ pub(super) fn implicit(cx: &mut Context<'_>, address: &Address, place: &Place) -
 
 /// `section` has to be merged with the defaults.
 fn build(name: &str, section: &UpstreamSection, peers: Vec<Peer>) -> Upstream {
-    let UpstreamSection {
-        servers: _,
-        balance,
-        keepalive,
-        keepalive_timeout,
-        keepalive_requests,
-    } = section;
+    let UpstreamSection { servers: _, balance, keepalive, keepalive_timeout, keepalive_requests } =
+        section;
     Upstream {
         name: name.to_owned(),
         peers,
@@ -143,11 +128,7 @@ fn peers_of(cx: &mut Context<'_>, upstream: &str, peer: &At<PeerValue>) -> Vec<(
         }
     };
     let peer_at = |addr: PeerAddr| Peer {
-        name: if several {
-            addr.to_string()
-        } else {
-            peer.written.clone()
-        },
+        name: if several { addr.to_string() } else { peer.written.clone() },
         addr,
         weight: peer.weight,
         max_fails: peer.max_fails,
@@ -156,10 +137,7 @@ fn peers_of(cx: &mut Context<'_>, upstream: &str, peer: &At<PeerValue>) -> Vec<(
         backup: peer.backup,
         down: peer.down,
     };
-    addrs
-        .into_iter()
-        .map(|addr| (peer_at(addr), peer.place.clone()))
-        .collect()
+    addrs.into_iter().map(|addr| (peer_at(addr), peer.place.clone())).collect()
 }
 
 /// The addresses of a host, each once; asked only once for the whole configuration.

@@ -34,10 +34,9 @@ impl Variables {
     }
 
     fn add(&mut self, section: &At<MapSection>, out: &mut Diagnostics) {
-        for (key, absent) in [
-            ("source", section.source.is_absent()),
-            ("variable", section.variable.is_absent()),
-        ] {
+        for (key, absent) in
+            [("source", section.source.is_absent()), ("variable", section.variable.is_absent())]
+        {
             if absent {
                 let message = format!("`[[map]]` has no `{key}`");
                 out.push(Diagnostic::error(&section.place, message).help(
@@ -60,11 +59,7 @@ impl Variables {
             let diagnostic =
                 Diagnostic::error(place, format!("two maps for one variable: `${name}`"));
             let other = first.variable.get().map_or(&first.place, |v| &v.place);
-            out.push(
-                diagnostic
-                    .see(other, "the first is here")
-                    .help("give one another name"),
-            );
+            out.push(diagnostic.see(other, "the first is here").help("give one another name"));
         } else {
             self.sections.insert(name.to_owned(), section.clone());
         }
@@ -137,12 +132,7 @@ impl Variables {
     }
 
     fn build_section(&mut self, name: &str, section: &MapSection, out: &mut Diagnostics) -> Map {
-        let MapSection {
-            source,
-            variable: _,
-            values,
-            default,
-        } = section;
+        let MapSection { source, variable: _, values, default } = section;
         let mut map = empty(name);
         if let Some(source) = source.get() {
             map.source = self.template(source, out);
@@ -173,16 +163,11 @@ impl Variables {
         section: &At<MapSection>,
         out: &mut Diagnostics,
     ) {
-        let place = section
-            .variable
-            .get()
-            .map_or(&section.place, |variable| &variable.place);
+        let place = section.variable.get().map_or(&section.place, |variable| &variable.place);
         let diagnostic = match circle {
             Some(start) => {
-                let path: Vec<_> = self.building[start..]
-                    .iter()
-                    .map(|n| format!("`${n}`"))
-                    .collect();
+                let path: Vec<_> =
+                    self.building[start..].iter().map(|n| format!("`${n}`")).collect();
                 let message = format!(
                     "maps refer to each other in a circle: {} → `${name}`",
                     path.join(" → ")

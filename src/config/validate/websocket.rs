@@ -44,11 +44,7 @@ pub(super) fn websocket(
         verify_accept,
         close_codes,
     } = &section;
-    let read_timeout = explicit
-        .proxy
-        .proxy_read_timeout
-        .copied()
-        .map(|time| time.0);
+    let read_timeout = explicit.proxy.proxy_read_timeout.copied().map(|time| time.0);
     let idle_timeout = match idle_timeout.copied() {
         Some(time) => time.0,
         None => Some(read_timeout.unwrap_or(IDLE_TIMEOUT)),

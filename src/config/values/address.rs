@@ -28,20 +28,16 @@ impl Address {
         }
         if let Some((scheme, rest)) = text.split_once("://") {
             let rest = rest.split('/').next().unwrap_or_default();
-            return Err(
-                Fault::new("needs an address without a scheme").help(format!(
-                    "write `\"{rest}\"`; `{scheme}://` stands in `proxy_pass`"
-                )),
-            );
+            return Err(Fault::new("needs an address without a scheme")
+                .help(format!("write `\"{rest}\"`; `{scheme}://` stands in `proxy_pass`")));
         }
         if text.parse::<Ipv6Addr>().is_ok() {
             return Err(Fault::new("needs brackets around an IPv6 address")
                 .help(format!("write `\"[{text}]:{port}\"`")));
         }
         if let Some((bracketed, rest)) = text.strip_prefix('[').and_then(|t| t.split_once(']')) {
-            let ip: Ipv6Addr = bracketed
-                .parse()
-                .map_err(|_| Fault::new("has no valid IPv6 address"))?;
+            let ip: Ipv6Addr =
+                bracketed.parse().map_err(|_| Fault::new("has no valid IPv6 address"))?;
             let port = match rest.strip_prefix(':') {
                 Some(digits) => parse_port(digits)?,
                 None if rest.is_empty() => port,
@@ -61,14 +57,9 @@ impl Address {
             return Ok(Self::Ip(SocketAddr::new(ip, port)));
         }
         if host == "*" {
-            return Ok(Self::Ip(SocketAddr::new(
-                Ipv4Addr::UNSPECIFIED.into(),
-                port,
-            )));
+            return Ok(Self::Ip(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port)));
         }
-        let numeric = host
-            .bytes()
-            .all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-'));
+        let numeric = host.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-'));
         if numeric && host.contains('-') {
             return Err(Fault::new("has no valid address").help(NO_RANGES));
         }
@@ -89,9 +80,7 @@ fn unix(path: &str) -> Result<Address, Fault> {
         );
     }
     if path.len() > LONGEST {
-        return Err(Fault::new(
-            "has a path longer than the 107 bytes a Unix socket may have",
-        ));
+        return Err(Fault::new("has a path longer than the 107 bytes a Unix socket may have"));
     }
     Ok(Address::Unix(PathBuf::from(path)))
 }
@@ -101,11 +90,7 @@ fn parse_port(digits: &str) -> Result<u16, Fault> {
     let plain = digits.bytes().all(|b| b.is_ascii_digit());
     number.filter(|_| plain).ok_or_else(|| {
         let fault = Fault::new("needs a port from 1 to 65535");
-        if digits.contains('-') {
-            fault.help(NO_RANGES)
-        } else {
-            fault
-        }
+        if digits.contains('-') { fault.help(NO_RANGES) } else { fault }
     })
 }
 

@@ -45,11 +45,7 @@ impl Read for ReturnValue {
             }
             Kind::Integer(_) => {
                 let status = Int::<200, 599>::read(node, cx)?.get();
-                Some(Self {
-                    status,
-                    text: None,
-                    redirect: false,
-                })
+                Some(Self { status, text: None, redirect: false })
             }
             Kind::Table(_) => from_table(node, cx),
             _ => {
@@ -72,10 +68,7 @@ impl Read for ReturnValue {
 fn from_words(text: &str, node: &Node) -> Result<ReturnValue, Fault> {
     let (first, rest) = text.split_once(' ').unwrap_or((text, ""));
     let rest = rest.trim_start();
-    if ["http://", "https://", "$scheme"]
-        .iter()
-        .any(|start| first.starts_with(start))
-    {
+    if ["http://", "https://", "$scheme"].iter().any(|start| first.starts_with(start)) {
         return Ok(ReturnValue {
             status: 302,
             text: Some(At::new(text.to_owned(), &node.place)),
@@ -98,11 +91,7 @@ fn from_words(text: &str, node: &Node) -> Result<ReturnValue, Fault> {
 }
 
 fn from_table(node: &Node, cx: &mut Reader<'_>) -> Option<ReturnValue> {
-    let ReturnTable {
-        status,
-        body,
-        location,
-    } = read_section(node, cx)?;
+    let ReturnTable { status, body, location } = read_section(node, cx)?;
     let given: Option<u16> = status.copied().map(Int::get);
     let problem = match (given, body.get(), location.get()) {
         (_, Some(_), Some(_)) => Some("takes a `body` or a `location`, not both"),

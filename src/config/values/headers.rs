@@ -77,10 +77,7 @@ impl Read for Headers {
 fn header_value(node: &Node, cx: &mut Reader<'_>) -> Option<String> {
     let text = cx.text(node, "a string")?;
     if text.chars().any(|c| c.is_control() && c != '\t') {
-        cx.fault(
-            node,
-            Fault::new("has a control character in its value").cause(""),
-        );
+        cx.fault(node, Fault::new("has a control character in its value").cause(""));
         return None;
     }
     Some(text.to_owned())

@@ -49,10 +49,10 @@ impl Read for Listen {
             Kind::Integer(_) => address_only(node.place.text()),
             Kind::Text { value, .. } => words(value),
             Kind::Table(_) => return table(node, cx),
-            other => Err(Fault::new(
-                "needs a port, such as `443`, or a string, such as `\"443 ssl\"`",
-            )
-            .cause(format!("found {}", other.name()))),
+            other => {
+                Err(Fault::new("needs a port, such as `443`, or a string, such as `\"443 ssl\"`")
+                    .cause(format!("found {}", other.name())))
+            }
         };
         cx.check(node, result)
     }
@@ -121,19 +121,10 @@ fn unknown_option(word: &str) -> Fault {
             "several addresses are a list: `listen = [\"80\", \"443 ssl\"]`".to_owned()
         }
         _ => {
-            let known = [
-                "ssl",
-                "proxy_protocol",
-                "default_server",
-                "backlog",
-                "ipv6only",
-            ];
+            let known = ["ssl", "proxy_protocol", "default_server", "backlog", "ipv6only"];
             match crate::config::hints::closest(name, known) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!(
-                    "the options are {}",
-                    known.map(|k| format!("`{k}`")).join(", ")
-                ),
+                None => format!("the options are {}", known.map(|k| format!("`{k}`")).join(", ")),
             }
         }
     };
@@ -142,31 +133,16 @@ fn unknown_option(word: &str) -> Fault {
 
 fn table(node: &Node, cx: &mut Reader<'_>) -> Option<Listen> {
     let table: ListenTable = read_section(node, cx)?;
-    let ListenTable {
-        address,
-        ssl,
-        proxy_protocol,
-        default_server,
-        backlog,
-        ipv6only,
-    } = &table;
+    let ListenTable { address, ssl, proxy_protocol, default_server, backlog, ipv6only } = &table;
     let Some(At { value, place }) = address.get() else {
         if address.is_absent() {
             let fault = Fault::new("needs an `address`").cause("the table has none");
-            cx.fault(
-                node,
-                fault.help("write `{ address = \"443\", ssl = true }`"),
-            );
+            cx.fault(node, fault.help("write `{ address = \"443\", ssl = true }`"));
         }
         return None;
     };
-    let at = Node {
-        kind: Kind::Text {
-            value: value.clone(),
-            substituted: true,
-        },
-        place: place.clone(),
-    };
+    let at =
+        Node { kind: Kind::Text { value: value.clone(), substituted: true }, place: place.clone() };
     let plain = cx.with_key("address", |cx| cx.check(&at, address_only(value)))?;
     Some(Listen {
         ssl: ssl.copied().unwrap_or(false),

@@ -67,16 +67,11 @@ impl<T: Read> Read for Tables<T> {
             )),
             Kind::Table(_) => {
                 let written = node.place.text().trim_matches(['[', ']']);
-                let header = if written.contains('\n') || !written.ends_with(&key) {
-                    &key
-                } else {
-                    written
-                };
+                let header =
+                    if written.contains('\n') || !written.ends_with(&key) { &key } else { written };
                 let fault = Fault::new("may stand several times")
                     .cause("found a single table")
-                    .help(format!(
-                        "write its header with two brackets: `[[{header}]]`"
-                    ));
+                    .help(format!("write its header with two brackets: `[[{header}]]`"));
                 cx.fault(node, fault);
                 None
             }
@@ -115,9 +110,7 @@ impl<T: Read> Read for Named<T> {
         let Kind::Table(table) = &node.kind else {
             let fault = Fault::new("needs a name")
                 .cause(format!("found {}", node.kind.name()))
-                .help(format!(
-                    "write its header with the name in it: `[{outer}.NAME]`"
-                ));
+                .help(format!("write its header with the name in it: `[{outer}.NAME]`"));
             cx.fault(node, fault);
             return None;
         };
@@ -126,8 +119,7 @@ impl<T: Read> Read for Named<T> {
             if !matches!(item.kind, Kind::Table(_)) {
                 let message = format!("`[{outer}]` has no name");
                 let help = format!("write its header with the name in it: `[{outer}.NAME]`");
-                cx.out
-                    .push(Diagnostic::error(&node.place, message).help(help));
+                cx.out.push(Diagnostic::error(&node.place, message).help(help));
                 return None;
             }
             if let Some(value) = cx.with_key(&key.name, |cx| T::read(item, cx)) {

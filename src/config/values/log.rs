@@ -89,11 +89,7 @@ section! {
 #[derive(Clone, Debug)]
 pub(in crate::config) enum AccessLogValue {
     Off,
-    To {
-        path: PathBuf,
-        format: LogFormat,
-        open: bool,
-    },
+    To { path: PathBuf, format: LogFormat, open: bool },
 }
 
 impl Read for AccessLogValue {
@@ -132,21 +128,14 @@ impl AccessLogValue {
                 "write `access_log = {{ path = \"{path}\", format = \"{format}\" }}`"
             )));
         }
-        Ok(Self::To {
-            path: PathBuf::from_text(text)?,
-            format: LogFormat::Combined,
-            open: false,
-        })
+        Ok(Self::To { path: PathBuf::from_text(text)?, format: LogFormat::Combined, open: false })
     }
 
     fn from_table(node: &Node, cx: &mut Reader<'_>) -> Option<Self> {
         let AccessLogTable { path, format, open } = read_section(node, cx)?;
         if path.is_absent() {
             let fault = Fault::new("needs a `path`").cause("the table has none");
-            cx.fault(
-                node,
-                fault.help("write `{ path = \"/var/log/wayhold/access.log\" }`"),
-            );
+            cx.fault(node, fault.help("write `{ path = \"/var/log/wayhold/access.log\" }`"));
         }
         Some(Self::To {
             path: path.get()?.value.clone(),

@@ -34,9 +34,7 @@ impl Read for MapValues {
         };
         let mut values = Vec::new();
         for (key, value) in &table.entries {
-            let result = cx.with_key(&key.name, |cx| {
-                cx.text(value, "a string").map(str::to_owned)
-            });
+            let result = cx.with_key(&key.name, |cx| cx.text(value, "a string").map(str::to_owned));
             if let (Some(map_key), Some(text)) = (read_key(key, cx), result) {
                 values.push((At::new(map_key, &key.place), At::new(text, &value.place)));
             }
@@ -52,8 +50,7 @@ impl Read for MapValues {
 fn read_key(key: &Key, cx: &mut Reader<'_>) -> Option<MapKey> {
     if let Some(help) = special_word(&key.name) {
         let message = format!("`{}` is no value here", key.name);
-        cx.out
-            .push(Diagnostic::error(&key.place, message).help(help));
+        cx.out.push(Diagnostic::error(&key.place, message).help(help));
         return None;
     }
     let (pattern, ignore_case) = match key.name.strip_prefix('~') {
@@ -64,10 +61,7 @@ fn read_key(key: &Key, cx: &mut Reader<'_>) -> Option<MapKey> {
         None => return Some(MapKey::Exact(key.name.to_lowercase())),
     };
     let node = Node {
-        kind: Kind::Text {
-            value: key.name.clone(),
-            substituted: true,
-        },
+        kind: Kind::Text { value: key.name.clone(), substituted: true },
         place: key.place.clone(),
     };
     let compiled = regex(pattern, ignore_case);

@@ -69,10 +69,11 @@ impl Read for bool {
     fn read(node: &Node, cx: &mut Reader<'_>) -> Option<Self> {
         match &node.kind {
             Kind::Boolean(value) => Some(*value),
-            Kind::Text {
-                value,
-                substituted: true,
-            } if matches!(value.as_str(), "true" | "false") => Some(value == "true"),
+            Kind::Text { value, substituted: true }
+                if matches!(value.as_str(), "true" | "false") =>
+            {
+                Some(value == "true")
+            }
             Kind::Text { value, .. }
                 if matches!(value.as_str(), "on" | "off" | "true" | "false") =>
             {
@@ -101,9 +102,7 @@ pub(super) struct Int<const MIN: i64, const MAX: i64>(i64);
 impl<const MIN: i64, const MAX: i64> Int<MIN, MAX> {
     /// The number; ranges without negatives fit every type that asks.
     pub(super) fn get<T: TryFrom<i64>>(self) -> T {
-        T::try_from(self.0)
-            .ok()
-            .expect("the declared range fits the type it is read into")
+        T::try_from(self.0).ok().expect("the declared range fits the type it is read into")
     }
 
     fn from_i64(number: i64) -> Result<Self, Fault> {
@@ -131,10 +130,7 @@ impl<const MIN: i64, const MAX: i64> Read for Int<MIN, MAX> {
     fn read(node: &Node, cx: &mut Reader<'_>) -> Option<Self> {
         let result = match &node.kind {
             Kind::Integer(number) => Self::from_i64(*number),
-            Kind::Text {
-                value,
-                substituted: true,
-            } => Self::parse(value),
+            Kind::Text { value, substituted: true } => Self::parse(value),
             Kind::Text { value, .. } if value.parse::<i64>().is_ok() => {
                 Err(Fault::new("needs an integer").help("leave out the quotes"))
             }
@@ -164,9 +160,7 @@ impl Read for Workers {
     fn read(node: &Node, cx: &mut Reader<'_>) -> Option<Self> {
         match &node.kind {
             Kind::Text { value, .. } if value == "auto" => Some(Self(None)),
-            Kind::Text {
-                substituted: false, ..
-            } => {
+            Kind::Text { substituted: false, .. } => {
                 let fault = Fault::new("needs an integer or `\"auto\"`");
                 cx.fault(node, fault);
                 None

@@ -36,7 +36,9 @@ pub(in crate::config) fn regex(pattern: &str, ignore_case: bool) -> Result<Regex
         let cause = cause.strip_prefix("error: ").unwrap_or(cause);
         let fault = Fault::new("has an invalid regular expression").cause(cause);
         if cause.contains("look-around") || cause.contains("backreferences") {
-            fault.help("expressions are matched in linear time, without look-around and back-references")
+            fault.help(
+                "expressions are matched in linear time, without look-around and back-references",
+            )
         } else {
             fault
         }
@@ -71,14 +73,8 @@ fn check_name(text: &str) -> Result<(), Fault> {
         return Err(fault.help("write the host only, without scheme and path"));
     }
     if text.split_whitespace().count() > 1 {
-        let names: Vec<_> = text
-            .split_whitespace()
-            .map(|name| format!("\"{name}\""))
-            .collect();
-        return Err(fault.help(format!(
-            "several names are a list: `[{}]`",
-            names.join(", ")
-        )));
+        let names: Vec<_> = text.split_whitespace().map(|name| format!("\"{name}\"")).collect();
+        return Err(fault.help(format!("several names are a list: `[{}]`", names.join(", "))));
     }
     if text.contains(':') {
         return Err(fault.help("write the host only: the port stands in `listen`"));
@@ -115,18 +111,12 @@ impl FromText for LocationPath {
             return path_of(path).map(Self::Exact);
         }
         if let Some(path) = trimmed.strip_prefix("^~") {
-            return path_of(path).map(|path| Self::Prefix {
-                path,
-                no_regex: true,
-            });
+            return path_of(path).map(|path| Self::Prefix { path, no_regex: true });
         }
         if trimmed.starts_with('@') {
             return Err(Fault::new("has no named locations yet"));
         }
-        path_of(trimmed).map(|path| Self::Prefix {
-            path,
-            no_regex: false,
-        })
+        path_of(trimmed).map(|path| Self::Prefix { path, no_regex: false })
     }
 }
 

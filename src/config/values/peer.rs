@@ -62,15 +62,8 @@ impl PeerValue {
 
     /// `table` has to be merged with the defaults.
     fn from_table(written: String, address: Address, table: &PeerTable) -> Self {
-        let PeerTable {
-            address: _,
-            weight,
-            max_fails,
-            fail_timeout,
-            max_conns,
-            backup,
-            down,
-        } = table;
+        let PeerTable { address: _, weight, max_fails, fail_timeout, max_conns, backup, down } =
+            table;
         let max_conns: usize = max_conns.with_default().get();
         Self {
             written,
@@ -129,20 +122,10 @@ fn unknown_option(word: &str) -> Fault {
     let help = match name {
         "slow_start" | "drain" | "resolve" | "service" | "route" => "not supported yet".to_owned(),
         _ => {
-            let known = [
-                "weight",
-                "max_fails",
-                "fail_timeout",
-                "max_conns",
-                "backup",
-                "down",
-            ];
+            let known = ["weight", "max_fails", "fail_timeout", "max_conns", "backup", "down"];
             match hints::closest(name, known) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!(
-                    "the options are {}",
-                    known.map(|k| format!("`{k}`")).join(", ")
-                ),
+                None => format!("the options are {}", known.map(|k| format!("`{k}`")).join(", ")),
             }
         }
     };
@@ -178,13 +161,8 @@ fn table(node: &Node, cx: &mut Reader<'_>) -> Option<PeerValue> {
         }
         return None;
     };
-    let at = Node {
-        kind: Kind::Text {
-            value: value.clone(),
-            substituted: true,
-        },
-        place: place.clone(),
-    };
+    let at =
+        Node { kind: Kind::Text { value: value.clone(), substituted: true }, place: place.clone() };
     let parsed = Address::parse(value, DEFAULT_PORT);
     let address = cx.with_key("address", |cx| cx.check(&at, parsed))?;
     let merged = table.or(&PeerTable::defaults());

@@ -28,8 +28,7 @@ impl Read for Cidr {
         {
             let message = format!("low address bits of {} mean nothing", quote(text));
             let help = format!("write `\"{}\"`", net.trunc());
-            cx.out
-                .push(Diagnostic::warning(&node.place, message).help(help));
+            cx.out.push(Diagnostic::warning(&node.place, message).help(help));
             return Some(Self(Who::Net(net.trunc())));
         }
         Some(Self(who))

@@ -72,10 +72,7 @@ impl FromText for NextWord {
 
     fn from_text(text: &str) -> Result<Self, Fault> {
         if text.split_whitespace().count() > 1 {
-            let words: Vec<_> = text
-                .split_whitespace()
-                .map(|w| format!("\"{w}\""))
-                .collect();
+            let words: Vec<_> = text.split_whitespace().map(|w| format!("\"{w}\"")).collect();
             return Err(Fault::new("has several words in one string")
                 .help(format!("write a list: `[{}]`", words.join(", "))));
         }
@@ -132,14 +129,11 @@ impl FromText for OriginValue {
         };
         if matches!(scheme, "ws" | "wss") {
             let scheme = if scheme == "ws" { "http" } else { "https" };
-            return Err(fault.help(format!(
-                "browsers send the page's origin: write `\"{scheme}://{host}\"`"
-            )));
+            return Err(fault
+                .help(format!("browsers send the page's origin: write `\"{scheme}://{host}\"`")));
         }
         if let Some((host, _)) = host.split_once('/') {
-            return Err(fault.help(format!(
-                "an origin has no path: write `\"{scheme}://{host}\"`"
-            )));
+            return Err(fault.help(format!("an origin has no path: write `\"{scheme}://{host}\"`")));
         }
         let inner = host.strip_prefix("*.").unwrap_or(host);
         let fits = |c: char| c.is_ascii_graphic() && !matches!(c, '*' | '?' | '#' | '@' | '"');
@@ -160,9 +154,7 @@ impl FromText for Token {
     fn from_text(text: &str) -> Result<Self, Fault> {
         let fits = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
         if text.is_empty() || !text.chars().all(fits) {
-            return Err(Fault::new(
-                "needs a token: letters, digits and `!#$%&'*+-.^_|~`",
-            ));
+            return Err(Fault::new("needs a token: letters, digits and `!#$%&'*+-.^_|~`"));
         }
         Ok(Self(text.to_owned()))
     }

@@ -43,13 +43,13 @@ fn frame_from(side: Side, first: u8, payload: &[u8]) -> Vec<u8> {
     let masked = if mask.is_some() { 0x80 } else { 0 };
     let mut out = vec![first];
     match payload.len() {
-        len @ 0..126 => out.push(masked + len as u8),
+        len @ 0..126 => out.push(masked + u8::try_from(len).unwrap()),
         len @ 126..65536 => {
-            out.push(masked | 126);
+            out.push(masked + 126);
             out.extend((len as u16).to_be_bytes());
         }
         len => {
-            out.push(masked | 127);
+            out.push(masked + 127);
             out.extend((len as u64).to_be_bytes());
         }
     }
