@@ -13,7 +13,6 @@ use super::format::{self, Event};
 use super::record::{Record, TunnelStats};
 use crate::config::model::{self, LogFormat};
 use crate::ending::Ending;
-use crate::metrics::Metrics;
 
 /// Lines that may wait for the disk; beyond it they are dropped and counted.
 const QUEUE: usize = 65_536;
@@ -49,12 +48,20 @@ struct Target {
     failing: bool,
 }
 
+/// Told how many lines were lost.
+type OnLoss = Arc<dyn Fn(u64) + Send + Sync>;
+
 /// The thread, from outside. Lives as long as the process.
-#[derive(Debug)]
 pub struct Writer {
     tasks: SyncSender<Task>,
     targets: Arc<Targets>,
-    metrics: Arc<Metrics>,
+    lost: OnLoss,
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writer").field("targets", &self.targets).finish_non_exhaustive()
+    }
 }
 
 /// Where the records of a location go. Cheap to clone.
@@ -71,16 +78,17 @@ struct Inner {
 }
 
 impl Writer {
-    /// Starts the thread.
-    pub fn start(metrics: Arc<Metrics>) -> io::Result<Arc<Self>> {
+    /// Starts the thread. `lost` is told of lines that could not be written.
+    pub fn start(lost: impl Fn(u64) + Send + Sync + 'static) -> io::Result<Arc<Self>> {
         let (tasks, receiver) = mpsc::sync_channel(QUEUE);
         let targets = Arc::<Targets>::default();
         let thread_targets = Arc::clone(&targets);
-        let thread_metrics = Arc::clone(&metrics);
+        let lost: OnLoss = Arc::new(lost);
+        let thread_lost = Arc::clone(&lost);
         std::thread::Builder::new()
             .name("access-log".to_owned())
-            .spawn(move || run(&receiver, &thread_targets, &thread_metrics))?;
-        Ok(Arc::new(Self { tasks, targets, metrics }))
+            .spawn(move || run(&receiver, &thread_targets, &*thread_lost))?;
+        Ok(Arc::new(Self { tasks, targets, lost }))
     }
 
     /// A handle to the log of a location; opens the file now, so that a reload can fail.
@@ -142,7 +150,7 @@ impl Log {
     fn send(&self, job: Job) {
         let writer = &self.0.writer;
         if writer.tasks.try_send(Task::Line(self.clone(), job)).is_err() {
-            writer.metrics.access_log_dropped(1);
+            (writer.lost)(1);
         }
     }
 
@@ -161,30 +169,30 @@ impl Log {
 }
 
 /// The thread: lines are gathered while more wait, and written when none does.
-fn run(tasks: &Receiver<Task>, targets: &Targets, metrics: &Metrics) {
+fn run(tasks: &Receiver<Task>, targets: &Targets, lost: &dyn Fn(u64)) {
     while let Ok(first) = tasks.recv() {
         let mut dirty: Vec<Arc<Mutex<Target>>> = Vec::new();
         let mut next = Some(first);
         while let Some(task) = next {
             match task {
-                Task::Line(log, job) => add_line(&log, &job, &mut dirty, metrics),
+                Task::Line(log, job) => add_line(&log, &job, &mut dirty, lost),
                 Task::Reopen => {
-                    write_out(&mut dirty, metrics);
+                    write_out(&mut dirty, lost);
                     reopen(targets);
                 }
                 Task::Flush(done) => {
-                    write_out(&mut dirty, metrics);
+                    write_out(&mut dirty, lost);
                     // Whoever asked may have stopped waiting.
                     let _gone = done.send(());
                 }
             }
             next = tasks.try_recv().ok();
         }
-        write_out(&mut dirty, metrics);
+        write_out(&mut dirty, lost);
     }
 }
 
-fn add_line(log: &Log, job: &Job, dirty: &mut Vec<Arc<Mutex<Target>>>, metrics: &Metrics) {
+fn add_line(log: &Log, job: &Job, dirty: &mut Vec<Arc<Mutex<Target>>>, lost: &dyn Fn(u64)) {
     let line = log.line(job);
     let mut target = lock(&log.0.target);
     if target.batch.is_empty() {
@@ -193,14 +201,14 @@ fn add_line(log: &Log, job: &Job, dirty: &mut Vec<Arc<Mutex<Target>>>, metrics: 
     target.batch.extend_from_slice(line.as_bytes());
     target.lines += 1;
     if target.batch.len() >= BATCH {
-        target.write_out(metrics);
+        target.write_out(lost);
         dirty.retain(|other| !Arc::ptr_eq(other, &log.0.target));
     }
 }
 
-fn write_out(dirty: &mut Vec<Arc<Mutex<Target>>>, metrics: &Metrics) {
+fn write_out(dirty: &mut Vec<Arc<Mutex<Target>>>, lost: &dyn Fn(u64)) {
     for target in dirty.drain(..) {
-        lock(&target).write_out(metrics);
+        lock(&target).write_out(lost);
     }
 }
 
@@ -216,13 +224,13 @@ fn reopen(targets: &Targets) {
 }
 
 impl Target {
-    fn write_out(&mut self, metrics: &Metrics) {
+    fn write_out(&mut self, lost: &dyn Fn(u64)) {
         let lines = std::mem::take(&mut self.lines);
         let batch = std::mem::take(&mut self.batch);
         match self.file.write_all(&batch) {
             Ok(()) => self.failing = false,
             Err(error) => {
-                metrics.access_log_dropped(lines);
+                lost(lines);
                 if !std::mem::replace(&mut self.failing, true) {
                     let path = self.file.path().display();
                     tracing::error!("the access log cannot be written: {path}: {error}");
@@ -238,16 +246,22 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use super::*;
 
-    fn setup(name: &str) -> (tempfile::TempDir, Arc<Writer>, Log, Arc<Metrics>) {
+    fn setup(name: &str) -> (tempfile::TempDir, Arc<Writer>, Log, Arc<AtomicU64>) {
         let folder = tempfile::tempdir().unwrap();
-        let metrics = Metrics::new(1);
-        let writer = Writer::start(Arc::clone(&metrics)).unwrap();
+        let lost = Arc::<AtomicU64>::default();
+        let counter = Arc::clone(&lost);
+        let writer = Writer::start(move |lines| {
+            counter.fetch_add(lines, Ordering::Relaxed);
+        });
+        let writer = writer.unwrap();
         let path = if name.starts_with('/') { name.into() } else { folder.path().join(name) };
         let config = model::AccessLog { path, format: LogFormat::Json, open: false };
         let log = writer.open(&config).unwrap();
-        (folder, writer, log, metrics)
+        (folder, writer, log, lost)
     }
 
     fn lines(folder: &tempfile::TempDir, name: &str) -> usize {
@@ -272,13 +286,12 @@ mod tests {
 
     #[test]
     fn a_full_disk_costs_lines_and_nothing_else() {
-        let (_folder, writer, log, metrics) = setup("/dev/full");
+        let (_folder, writer, log, lost) = setup("/dev/full");
         for _ in 0..3 {
             log.request(Box::default());
             writer.flush();
         }
-        let page = String::from_utf8(metrics.encode()).unwrap();
-        assert!(page.contains("wayhold_access_log_dropped_total 3"), "{page}");
+        assert_eq!(lost.load(Ordering::Relaxed), 3);
     }
 
     #[test]

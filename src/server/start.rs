@@ -121,8 +121,9 @@ impl Process {
             StartError::Cannot(format!("{what} cannot start: {error}"))
         };
         let metrics = Metrics::new(config.worker_processes);
-        let log_writer =
-            Writer::start(Arc::clone(&metrics)).map_err(|e| cannot("the access log", &e))?;
+        let losses = Arc::clone(&metrics);
+        let log_writer = Writer::start(move |lines| losses.access_log_dropped(lines))
+            .map_err(|e| cannot("the access log", &e))?;
         let shared = Shared {
             registry: Arc::new(Registry::new(Arc::clone(&metrics))),
             engine: Engine::start(config.worker_processes, &metrics)
