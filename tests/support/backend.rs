@@ -5,10 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::{SinkExt, StreamExt};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::{Message, http};
+
+use super::client::read_head;
+use super::within;
 
 /// A WebSocket echo server; a text of `who` is answered by its name, one of `headers` by the
 /// handshake's head.
@@ -91,7 +95,21 @@ async fn serve(stream: TcpStream, name: &str) {
 fn describe(request: &Request) -> String {
     let mut head = format!("{} {}\n", request.method(), request.uri());
     for (name, value) in request.headers() {
-        head.push_str(&format!("{name}: {}\n", value.to_str().unwrap_or("?")));
+        for piece in [name.as_str(), ": ", value.to_str().unwrap_or("?"), "\n"] {
+            head.push_str(piece);
+        }
     }
     head
+}
+
+/// The answer to [`super::client::handshake`].
+pub const SWITCHING: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+    Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+
+/// A backend that reads a request's head and answers with `answer`: its socket, and the head.
+pub async fn scripted(listener: &TcpListener, answer: &str) -> (TcpStream, String) {
+    let (mut stream, _) = within("accept", listener.accept()).await.unwrap();
+    let head = read_head(&mut stream).await;
+    stream.write_all(answer.as_bytes()).await.unwrap();
+    (stream, head)
 }

@@ -38,10 +38,8 @@ impl Authority {
         let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
         let key = KeyPair::generate().unwrap();
         let leaf = CertificateParams::new(hosts).unwrap().signed_by(&key, &self.issuer).unwrap();
-        let (certificate, key_file) = (
-            self.folder.join(format!("{name}.pem")),
-            self.folder.join(format!("{name}.key.pem")),
-        );
+        let (certificate, key_file) =
+            (self.folder.join(format!("{name}.pem")), self.folder.join(format!("{name}.key.pem")));
         std::fs::write(&certificate, leaf.pem()).unwrap();
         std::fs::write(&key_file, key.serialize_pem()).unwrap();
         Leaf { certificate, key: key_file }

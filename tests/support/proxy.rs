@@ -94,7 +94,9 @@ impl Proxy {
     /// The value of a series, by its name with labels as the page has it.
     pub async fn metric(&self, series: &str) -> Option<f64> {
         let page = self.get("/metrics").await?;
-        let line = page.lines().find(|line| line.strip_prefix(series).is_some_and(|rest| rest.starts_with(' ')))?;
+        let line = page
+            .lines()
+            .find(|line| line.strip_prefix(series).is_some_and(|rest| rest.starts_with(' ')))?;
         line.rsplit(' ').next()?.parse().ok()
     }
 
