@@ -44,7 +44,7 @@ impl Rig {
         let authority = Authority::new(folder.path());
         let leaf = authority.leaf("site", &["chat.test"]);
         let mut config = format!(
-            "access_log = {{ path = {:?}, format = \"json\" }}\n\
+            "shutdown_timeout = \"3s\"\naccess_log = {{ path = {:?}, format = \"json\" }}\n\
              [[server]]\nlisten = [\"{listen}\", \"{tls} ssl\"]\nserver_name = \"chat.test\"\n\
              ssl_certificate = {:?}\nssl_certificate_key = {:?}\n",
             folder.path().join("access.log"),

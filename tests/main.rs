@@ -1,8 +1,21 @@
 //! Integration tests, in one binary: real sockets, real TLS, real clients, Wayhold as a process.
 #![allow(unreachable_pub, missing_docs, reason = "nobody imports the tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::unnecessary_debug_formatting,
+    clippy::format_push_string,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    clippy::too_many_lines,
+    reason = "a test may panic, and quotes paths for TOML as Debug does"
+)]
 
+mod dead_peers;
 mod endings;
+mod examples;
+mod http;
 mod layers;
+mod process;
 mod reload;
 mod support;
 mod tunnel;

@@ -176,7 +176,7 @@ section! {
         /// The longest body of a request; longer ones are refused. `"off"` is no limit.
         client_max_body_size: SizeOrOff { default("1m"); "same"; N }
         /// Where requests and tunnels are logged.
-        access_log: AccessLogValue { default("off"); "same (on)"; A }
+        access_log: AccessLogValue { default("off"); "same (on)"; N }
         /// What holds for WebSocket tunnels.
         websocket: WebSocketSection { unset("its defaults"); "–"; A }
     }
@@ -242,7 +242,7 @@ section! {
         pong_timeout: Timeout { default("20s"); "–"; A }
         /// The upstream side is pinged too.
         ping_upstream: bool { default(false); "–"; A }
-        /// No byte either way for so long ends the tunnel.
+        /// No byte either way for so long ends the tunnel; answers to pings are bytes too.
         idle_timeout: TimeOrOff { unset("`proxy_read_timeout` where it is set, else \"5m\""); "proxy_read_timeout"; A }
         /// No data frame either way for so long ends the tunnel.
         data_idle_timeout: TimeOrOff { default("off"); "–"; A }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use socket2::{Domain, Socket, Type};
@@ -73,7 +73,9 @@ impl Listener {
         let addr = socket2::SockAddr::unix(path)?;
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         if let Err(error) = socket.bind(&addr) {
-            if error.kind() != io::ErrorKind::AddrInUse || is_answered(&addr)? {
+            // Whatever else has this name is not ours to remove.
+            let is_socket = path.symlink_metadata().is_ok_and(|m| m.file_type().is_socket());
+            if error.kind() != io::ErrorKind::AddrInUse || !is_socket || is_answered(&addr)? {
                 return Err(error);
             }
             std::fs::remove_file(path)?;
@@ -115,7 +117,10 @@ impl Listener {
 
 /// Whether somebody listens on this socket file.
 fn is_answered(addr: &socket2::SockAddr) -> io::Result<bool> {
-    match Socket::new(Domain::UNIX, Type::STREAM, None)?.connect(addr) {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // A full backlog is an answer too; it is not waited for.
+    socket.set_nonblocking(true)?;
+    match socket.connect(addr) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(false),
         _ => Ok(true),
     }
@@ -136,6 +141,16 @@ mod tests {
         assert_eq!(again.kind(), io::ErrorKind::AddrInUse);
         drop(listener);
         assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn an_ordinary_file_is_never_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("precious");
+        std::fs::write(&path, "data").unwrap();
+        let error = Listener::bind(&ListenAddr::Unix(path.clone()), true, 16).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "data");
     }
 
     #[tokio::test]

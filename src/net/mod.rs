@@ -7,11 +7,12 @@ pub mod tls;
 
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use nix::sys::socket::{MsgFlags, recv};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 /// Where a connection comes from.
@@ -48,6 +49,34 @@ pub enum Stream {
 }
 
 impl Stream {
+    /// The first byte, which stays where it is; `None` at the end.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is taken.
+    pub async fn peek(&self) -> io::Result<Option<u8>> {
+        let look = |fd| {
+            let mut byte = [0];
+            let seen = recv(fd, &mut byte, MsgFlags::MSG_PEEK)?;
+            Ok((seen > 0).then_some(byte[0]))
+        };
+        loop {
+            let seen = match self {
+                Self::Tcp(stream) => {
+                    stream.readable().await?;
+                    stream.try_io(Interest::READABLE, || look(stream.as_raw_fd()))
+                }
+                Self::Unix(stream) => {
+                    stream.readable().await?;
+                    stream.try_io(Interest::READABLE, || look(stream.as_raw_fd()))
+                }
+            };
+            match seen {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                seen => return seen,
+            }
+        }
+    }
+
     /// Takes the socket away from the runtime; it stays non-blocking.
     pub fn into_fd(self) -> io::Result<OwnedFd> {
         Ok(match self {

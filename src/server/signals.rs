@@ -9,7 +9,7 @@ use super::watch::Watch;
 use super::{NOTICE, Process};
 
 /// nginx's signals.
-struct Signals {
+pub(super) struct Signals {
     hangup: Option<Signal>,
     reopen: Option<Signal>,
     quit: Option<Signal>,
@@ -32,7 +32,8 @@ enum Told {
 }
 
 impl Signals {
-    fn new() -> Self {
+    /// From now on no signal ends the process by itself.
+    pub(super) fn new() -> Self {
         let on = |kind| signal(kind).inspect_err(|e| tracing::error!("a signal is deaf: {e}")).ok();
         Self {
             hangup: on(SignalKind::hangup()),
@@ -75,8 +76,7 @@ async fn files_changed(watch: &mut Option<Watch>) {
 
 impl Process {
     /// Runs until there is nothing left to do.
-    pub(super) async fn serve(&mut self) {
-        let mut signals = Signals::new();
+    pub(super) async fn serve(&mut self, mut signals: Signals) {
         let mut stopping: Option<Stopping> = None;
         loop {
             let ticks = stopping.is_some();

@@ -13,6 +13,7 @@ use tokio::sync::watch as channel;
 use super::error_log::ErrorLog;
 use super::listeners::Listeners;
 use super::pid::PidFile;
+use super::signals::Signals;
 use super::watch::{Watch, fingerprint};
 use super::{NOTICE, Process};
 use crate::access_log::Writer;
@@ -87,9 +88,11 @@ pub fn run(source: &Path, ready: impl FnOnce()) -> Result<(), StartError> {
         .build()
         .map_err(|error| StartError::Cannot(format!("the runtime cannot start: {error}")))?;
     let result = runtime.block_on(async {
+        // Before anything is served: whoever sees us ready may send a signal.
+        let signals = Signals::new();
         let mut process = Process::start(source, &config, error_log)?;
         ready();
-        process.serve().await;
+        process.serve(signals).await;
         Ok(())
     });
     // Tasks that still wait for a client or a peer end here.

@@ -16,6 +16,11 @@ pub(super) struct Health {
 }
 
 impl Health {
+    /// Whether so many failures have marked it.
+    pub(super) const fn is_marked(&self, max_fails: u32) -> bool {
+        max_fails > 0 && self.fails >= max_fails
+    }
+
     /// Whether it may be picked.
     pub(super) fn is_available(
         &self,
@@ -23,7 +28,7 @@ impl Health {
         fail_timeout: Duration,
         now: Instant,
     ) -> bool {
-        if max_fails == 0 || self.fails < max_fails {
+        if !self.is_marked(max_fails) {
             return true;
         }
         let since = |at: Option<Instant>| at.is_none_or(|at| now.duration_since(at) > fail_timeout);
@@ -32,7 +37,7 @@ impl Health {
 
     /// It is picked: if it has failed before, this is the attempt that tells.
     pub(super) fn picked(&mut self, max_fails: u32, now: Instant) {
-        if max_fails > 0 && self.fails >= max_fails {
+        if self.is_marked(max_fails) {
             self.probed_at = Some(now);
         }
     }
@@ -50,7 +55,7 @@ impl Health {
 
     /// It answered. Says whether this made it available again.
     pub(super) fn succeeded(&mut self, max_fails: u32) -> bool {
-        let was_failed = max_fails > 0 && self.fails >= max_fails;
+        let was_failed = self.is_marked(max_fails);
         *self = Self::default();
         was_failed
     }

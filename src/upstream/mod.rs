@@ -87,7 +87,6 @@ impl Registry {
         let known = peers.get(&key).and_then(Weak::upgrade);
         let peer = known.unwrap_or_else(|| {
             let series = self.metrics.peer(upstream, &config.name);
-            series.set_up(!config.down);
             Arc::new(Peer {
                 id: PeerId(self.next_id.fetch_add(1, Ordering::Relaxed)),
                 addr: config.addr.clone(),
@@ -96,6 +95,7 @@ impl Registry {
                 series,
             })
         });
+        peer.series.set_up(!config.down && !peer.health().is_marked(config.max_fails));
         peer.series.set_weight(config.weight);
         peers.insert(key, Arc::downgrade(&peer));
         peer

@@ -90,11 +90,13 @@ impl Acceptor {
     /// # Cancel safety
     /// Not cancel safe: the connection is lost with the future.
     pub async fn accept(&self, stream: Stream) -> Result<Conn, AcceptError> {
-        match self.0.accept(stream).into_fallible().await {
-            Ok(stream) => Ok(Conn::Tls(Box::new(stream.into()))),
-            Err((error, stream)) if is_plain_http(&error) => Err(AcceptError::PlainHttp(stream)),
-            Err((error, _)) => Err(AcceptError::Failed(error)),
+        // A handshake starts with 0x16, a method with a letter. To the latter an alert means nothing.
+        let first = stream.peek().await.map_err(AcceptError::Failed)?;
+        if first.is_some_and(|byte| byte.is_ascii_alphabetic()) {
+            return Err(AcceptError::PlainHttp(stream));
         }
+        let stream = self.0.accept(stream).await.map_err(AcceptError::Failed)?;
+        Ok(Conn::Tls(Box::new(stream.into())))
     }
 }
 
@@ -121,10 +123,4 @@ fn server_config(
     config.send_tls13_tickets = 1;
     config.session_storage = rustls::server::ServerSessionMemoryCache::new(SESSIONS);
     config
-}
-
-/// The first record was none, and what came instead starts like a method.
-fn is_plain_http(error: &io::Error) -> bool {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    matches!(inner, Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)))
 }

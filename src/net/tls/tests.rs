@@ -158,7 +158,15 @@ async fn plain_http_is_given_back() {
     let (acceptor, _) = Acceptor::new(&[&server], 0, tickets().unwrap()).unwrap();
     let (mut client, accepted) = pair().await;
     client.write_all(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").await.unwrap();
-    assert!(matches!(acceptor.accept(accepted).await, Err(AcceptError::PlainHttp(_))));
+    let Err(AcceptError::PlainHttp(mut stream)) = acceptor.accept(accepted).await else {
+        panic!("taken for TLS");
+    };
+    stream.write_all(b"HTTP/1.1 400").await.unwrap();
+    drop(stream);
+    let mut seen = Vec::new();
+    // What was not read makes it a reset.
+    let _reset = client.read_to_end(&mut seen).await;
+    assert!(seen.is_empty() || seen == b"HTTP/1.1 400", "no alert comes first: {seen:?}");
 }
 
 #[tokio::test]
