@@ -102,7 +102,10 @@ async fn two_thousand_tunnels_live_through_fifty_reloads() {
         })
         .await;
     }
-    assert_eq!(proxy.sum("wayhold_ws_tunnels_active", &[]).await, TUNNELS as f64);
+    let active = proxy.sum("wayhold_ws_tunnels_active", &[]).await;
+    let ended = std::fs::read_to_string(proxy.file("access.log")).unwrap();
+    let ended: Vec<&str> = ended.lines().filter(|line| line.contains("\"close\"")).collect();
+    assert!(active == TUNNELS as f64, "{active} are left; ended: {ended:#?}");
     assert_eq!(proxy.reloads("rejected").await, 0);
     // least_conn is exact over all generations.
     let mut counts: Vec<usize> = peers.iter().map(Echo::open).collect();

@@ -180,11 +180,17 @@ impl Template {
         (Self { parts }, errors)
     }
 
-    /// The value for one request. CR, LF and NUL are left out.
+    /// The value for one request, for a header field: CR, LF and NUL are left out.
     pub fn expand(&self, values: &dyn Lookup) -> String {
+        let mut value = self.expand_text(values);
+        value.retain(|c| !matches!(c, '\r' | '\n' | '\0'));
+        value
+    }
+
+    /// The value for one request, for a body: lines stay lines.
+    pub fn expand_text(&self, values: &dyn Lookup) -> String {
         let mut value = String::new();
         self.append(values, &mut value);
-        value.retain(|c| !matches!(c, '\r' | '\n' | '\0'));
         value
     }
 

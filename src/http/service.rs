@@ -147,7 +147,8 @@ async fn run(
     match (&exchange.route.location.action, &exchange.route.upstream) {
         (Action::Return { status, text, redirect }, _) => {
             let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::OK);
-            let text = text.expand(&exchange.facts(""));
+            let facts = exchange.facts("");
+            let text = if *redirect { text.expand(&facts) } else { text.expand_text(&facts) };
             Ok(Outcome::Answer((respond::returned(status, text, *redirect), None)))
         }
         (Action::Proxy(proxy), Some(upstream)) => {
