@@ -6,6 +6,8 @@
     clippy::format_push_string,
     clippy::cast_precision_loss,
     clippy::cast_sign_loss,
+    clippy::doc_markdown,
+    clippy::float_cmp,
     clippy::too_many_lines,
     reason = "a test may panic, and quotes paths for TOML as Debug does"
 )]

@@ -120,7 +120,7 @@ async fn two_thousand_tunnels_live_through_fifty_reloads() {
     for chat in chats {
         within("the end of a chat", chat).await.unwrap().unwrap();
     }
-    let lines = proxy.log_lines("access.log", TUNNELS).await;
+    let lines = proxy.log_lines("access.log", TUNNELS + RELOADS).await;
     let tunnels: Vec<_> = lines.iter().filter(|line| line["event"] == "close").collect();
     assert_eq!(tunnels.len(), TUNNELS);
     assert!(tunnels.iter().all(|line| line["ws_close_initiator"] == "client"));

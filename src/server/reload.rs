@@ -16,6 +16,9 @@ impl Process {
     /// Reads the configuration again.
     pub(super) fn reload(&mut self) {
         self.revision += 1;
+        let old = self.config();
+        // Taken before anything is read: what is written from now on is news.
+        self.fingerprint = fingerprint(&old.files, &old.include_dirs);
         match self.try_reload() {
             Ok(()) => {
                 self.shared.metrics.config_loaded(true, self.revision);
@@ -28,6 +31,12 @@ impl Process {
                 );
             }
         }
+        let new = self.config();
+        if new.files != old.files || new.include_dirs != old.include_dirs {
+            self.fingerprint = fingerprint(&new.files, &new.include_dirs);
+        }
+        // Anew even if nothing changed: a directory may have been replaced by another.
+        self.watch_files(&new);
     }
 
     fn try_reload(&mut self) -> Result<(), Box<dyn fmt::Display>> {
@@ -93,19 +102,11 @@ impl Process {
         if let Some(watch) = &mut self.watch {
             watch.settle();
         }
-        let now = fingerprint(&config.files, &config.include_dirs);
-        if now != self.fingerprint {
-            self.fingerprint = now;
+        if fingerprint(&config.files, &config.include_dirs) == self.fingerprint {
+            self.watch_files(&config);
+        } else {
             self.reload();
         }
-        self.remember_files();
-    }
-
-    /// After a reload, by whatever way: the files of the configuration that runs are watched.
-    pub(super) fn remember_files(&mut self) {
-        let config = self.config();
-        self.watch_files(&config);
-        self.fingerprint = fingerprint(&config.files, &config.include_dirs);
     }
 }
 

@@ -86,10 +86,7 @@ impl Process {
                 () = tokio::time::sleep(super::stop::STEP), if ticks => Told::Tick,
             };
             match told {
-                Told::Reload if stopping.is_none() => {
-                    self.reload();
-                    self.remember_files();
-                }
+                Told::Reload if stopping.is_none() => self.reload(),
                 Told::FilesChanged if stopping.is_none() => self.look_at_files().await,
                 Told::Reopen => {
                     self.error_log.reopen();
