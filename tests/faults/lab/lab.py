@@ -100,6 +100,11 @@ class Lab:
             self.misses.append(what)
         return holds
 
+    def counted(self, causes):
+        """What Wayhold's counters say in the end; closing takes `close_timeout` at most."""
+        self.loop.until(lambda: self.proxy.causes() == causes, 7)
+        self.check(self.proxy.causes() == causes, f"counted as {causes}: {self.proxy.causes()}")
+
     def is_wayhold(self):
         return self.kind.name == "Wayhold"
 

@@ -102,6 +102,10 @@ class Proxy:
         self.write()
         self.signal(signal.SIGHUP)
 
+    def reopen(self):
+        """Has the log files opened again."""
+        self.signal(signal.SIGUSR1)
+
     def stop(self):
         if not self.process:
             return
@@ -269,10 +273,10 @@ class HAProxy(Proxy):
         s = self.settings
         servers = "\n".join(f"    server s{i} {peer} check inter 1s" for i, peer in enumerate(s.peers))
         tls = f"bind 127.0.0.1:{PORT + 363} ssl crt {s.tls[2]}" if s.tls else ""
-        conns = "" if s.nofile else "maxconn 9500"
+        # It does not start when its limit carries fewer.
+        conns = f"maxconn {(s.nofile or 19100) // 2 - 25}"
         return f"""global
     {conns}
-    hard-stop-after {s.shutdown}s
     stats socket {self.folder}/sock level admin expose-fd listeners
 defaults
     mode http
@@ -299,6 +303,9 @@ backend chat
     def reload(self):
         self.write()
         self.signal(signal.SIGUSR2)
+
+    def reopen(self):
+        """It has no log files: USR1 is its soft stop."""
 
     def children(self):
         return descendants(self.process.pid) if self.process else []
