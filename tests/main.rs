@@ -15,6 +15,7 @@
 mod dead_peers;
 mod endings;
 mod examples;
+mod faults;
 mod http;
 mod layers;
 mod process;

@@ -46,6 +46,8 @@ struct Target {
     lines: u64,
     /// The last write failed, and that has been said.
     failing: bool,
+    /// The file ends in the middle of a line.
+    torn: bool,
 }
 
 /// Told how many lines were lost.
@@ -99,7 +101,7 @@ impl Writer {
             target
         } else {
             let file = ReopenableFile::open(&log.path)?;
-            let target = Target { file, batch: Vec::new(), lines: 0, failing: false };
+            let target = Target { file, batch: Vec::new(), lines: 0, failing: false, torn: false };
             let target = Arc::new(Mutex::new(target));
             targets.insert(log.path.clone(), Arc::downgrade(&target));
             target
@@ -219,6 +221,8 @@ fn reopen(targets: &Targets) {
         if let Err(error) = target.file.reopen() {
             let path = target.file.path().display();
             tracing::error!("the access log cannot be opened again: {path}: {error}");
+        } else if target.file.is_empty() {
+            target.torn = false;
         }
     }
 }
@@ -227,16 +231,42 @@ impl Target {
     fn write_out(&mut self, lost: &dyn Fn(u64)) {
         let lines = std::mem::take(&mut self.lines);
         let batch = std::mem::take(&mut self.batch);
-        match self.file.write_all(&batch) {
+        let (written, result) = self.write(&batch);
+        if written > 0 {
+            self.torn = batch[written - 1] != b'\n';
+        }
+        match result {
             Ok(()) => self.failing = false,
             Err(error) => {
-                lost(lines);
+                let whole = batch[..written].split(|byte| *byte == b'\n').count() - 1;
+                lost(lines.saturating_sub(whole as u64));
                 if !std::mem::replace(&mut self.failing, true) {
                     let path = self.file.path().display();
                     tracing::error!("the access log cannot be written: {path}: {error}");
                 }
             }
         }
+    }
+
+    /// Writes lines behind what is there; a line that a full disk has torn is ended first. Gives
+    /// back how far it came.
+    fn write(&mut self, batch: &[u8]) -> (usize, io::Result<()>) {
+        if self.torn && !batch.is_empty() {
+            match self.file.write_all(b"\n") {
+                Ok(()) => self.torn = false,
+                Err(error) => return (0, Err(error)),
+            }
+        }
+        let mut written = 0;
+        while written < batch.len() {
+            match self.file.write(&batch[written..]) {
+                Ok(0) => return (written, Err(io::ErrorKind::WriteZero.into())),
+                Ok(more) => written += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return (written, Err(error)),
+            }
+        }
+        (written, Ok(()))
     }
 }
 

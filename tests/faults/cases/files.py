@@ -46,8 +46,11 @@ def disk_full(lab: Lab):
     if lab.is_wayhold():
         lab.wait(lambda: log.read_text().count("\n") > lines + 90, "lines again", 5)
         broken = [line for line in log.read_text().splitlines() if not whole(line)]
+        good = len(log.read_text().splitlines()) - len(broken)
+        dropped = lab.proxy.metric("access_log_dropped_total")
         lab.saw(f"{len(broken)} torn line" + ("s" if len(broken) != 1 else ""))
         lab.check(len(broken) <= 1, f"no line is spoilt but the last before: {broken[:2]}")
+        lab.check(good + dropped == 1101, f"none is forgotten: {good} whole and {dropped:.0f} counted of 1101")
     lab.lives()
 
 
