@@ -63,6 +63,9 @@ def loss_and_distance(lab: Lab):
     lab.lives()
 
 
+loss_and_distance.at_once = True
+
+
 def stopped_reader(lab, size):
     """A client stops reading while its peer sends: the slow one is closed, the others live well."""
     total = 1024 * MIB

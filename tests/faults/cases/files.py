@@ -69,6 +69,10 @@ def whole(line):
         return False
 
 
+# It has no log files.
+disk_full.without = ("HAProxy",)
+
+
 def log_removed(lab: Lab):
     """the access log is deleted, then its folder too, under 50 chatting tunnels, with USR1 each time"""
     lab.echo()
@@ -97,6 +101,9 @@ def log_removed(lab: Lab):
     lab.saw(f"lost: {len(fleet.ended())} tunnels, {fleet.unanswered()} of {fleet.messages()} messages")
     lab.check(not fleet.ended() and not fleet.unanswered(), "nothing is lost")
     lab.lives()
+
+
+log_removed.without = ("HAProxy",)
 
 
 def config_deleted(lab: Lab):

@@ -12,24 +12,24 @@ from proxies import METRICS, PORT, http_get
 
 
 def descriptors_run_out(lab: Lab):
-    """RLIMIT_NOFILE = 128 and 200 clients at once, of two upstreams; worker_connections allows them all"""
+    """RLIMIT_NOFILE = 256 and 400 clients at once, of two upstreams; worker_connections allows them all"""
     lab.echo(23901), lab.echo(23902)
     top = "worker_connections = 1000"
-    lab.start(peers=["127.0.0.1:23901", "127.0.0.1:23902"], nofile=128, top=top, ping=25, pong=20)
-    fleet = Fleet(lab.loop, PORT, 200)
-    fleet.connect(patience=4, batch=200)
+    lab.start(peers=["127.0.0.1:23901", "127.0.0.1:23902"], nofile=256, top=top, ping=25, pong=20)
+    fleet = Fleet(lab.loop, PORT, 400)
+    fleet.connect(patience=4, batch=400)
     opened = fleet.open()
     turned = {end: n for end, n in fleet.codes().items()}
-    waiting = 200 - len(opened) - len(fleet.ended())
-    lab.saw(f"{len(opened)} of 200 open, refused: {turned or 'none'}, waiting: {waiting}")
-    lab.check(len(opened) >= 40, "most of the descriptors carry tunnels")
+    waiting = 400 - len(opened) - len(fleet.ended())
+    lab.saw(f"{len(opened)} of 400 open, refused: {turned or 'none'}, waiting: {waiting}")
+    lab.check(len(opened) >= 50, "most of the descriptors carry tunnels")
     lab.check(fleet.all_answer(), "the open ones answer")
     if lab.is_wayhold():
         lab.check(" 200 " in http_get(METRICS, "/healthz"), "/healthz answers meanwhile")
         up = lab.proxy.metric("upstream_peer_up")
         lab.check(up == 2, f"no peer is blamed: {up:.0f} of 2 are up")
-        said = lab.proxy.said().count("descriptor")
-        lab.check(1 <= said <= 3, f"said once: {said} times")
+        said = lab.proxy.said().count("no descriptor is left for connections")
+        lab.check(said == 1, f"said once: {said} times")
         lab.proxy.reload()
         lab.wait(lambda: lab.proxy.metric("config_reloads_total") >= 1, "the reload")
         good = lab.proxy.metric("config_last_reload_successful")
@@ -37,7 +37,7 @@ def descriptors_run_out(lab: Lab):
     before = len(fleet.open())
     lab.check(before >= len(opened), f"no open tunnel is lost: {len(opened)} → {before}")
     fleet.reset()
-    lab.wait(lambda: lab.proxy.answers(), "an answer afterwards", 5)
+    lab.loop.run(1)
     again = lab.fleet(30, open_all=False)
     lab.saw(f"afterwards {len(again.open())} of 30 open")
     lab.check(len(again.open()) == 30 and again.all_answer(), "new tunnels open afterwards")
@@ -151,4 +151,4 @@ def clock_jumps(lab: Lab):
     lab.lives()
 
 
-clock_jumps.wayhold_only = True
+clock_jumps.without = ("nginx", "HAProxy")

@@ -109,12 +109,13 @@ class Proxy:
     def stop(self):
         if not self.process:
             return
-        # The workers first: nobody finds them once the master is gone.
-        for pid in [*reversed(self.children()), self.process.pid]:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+        # The master stands still while its workers are found: it would start new ones.
+        for number, pids in ((signal.SIGSTOP, [self.process.pid]), (signal.SIGKILL, None)):
+            for pid in pids or [*self.children(), self.process.pid]:
+                try:
+                    os.kill(pid, number)
+                except ProcessLookupError:
+                    pass
         self.process.wait()
 
     def said(self):
@@ -273,8 +274,8 @@ class HAProxy(Proxy):
         s = self.settings
         servers = "\n".join(f"    server s{i} {peer} check inter 1s" for i, peer in enumerate(s.peers))
         tls = f"bind 127.0.0.1:{PORT + 363} ssl crt {s.tls[2]}" if s.tls else ""
-        # It does not start when its limit carries fewer.
-        conns = f"maxconn {(s.nofile or 19100) // 2 - 25}"
+        # It does not start when the limit carries fewer, with its own ones beside them.
+        conns = f"maxconn {((s.nofile or 19200) - 140) // 2}"
         return f"""global
     {conns}
     stats socket {self.folder}/sock level admin expose-fd listeners
