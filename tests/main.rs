@@ -20,5 +20,6 @@ mod http;
 mod layers;
 mod process;
 mod reload;
+mod security;
 mod support;
 mod tunnel;

@@ -237,6 +237,9 @@ http {{
     access_log {s.access_log or "off"};
     map $http_upgrade $connection_upgrade {{ default upgrade; '' close; }}
     upstream chat {{
+        # Shared by the workers, or each would count for itself.
+        zone chat 64k;
+        least_conn;
 {servers}
     }}
     server {{
