@@ -101,6 +101,28 @@ def terminated_under_load(lab: Lab):
         lab.check(causes == ["drain"] * 200, f"200 log lines: {len(causes)}")
 
 
+def monotonic_clock_far_ahead(lab: Lab):
+    """the process runs in a time namespace whose monotonic clock is 20 years ahead (unshare --time); five clients stop answering pings"""
+    lab.echo()
+    ahead = str(20 * 365 * 86400)
+    lab.start(ping=1, pong=2, within=("unshare", "--time", "--monotonic", ahead, "--boottime", ahead, "--fork", "--kill-child"))
+    chat, silent = lab.fleet(50), lab.fleet(5)
+    chat.chat(0.1)
+    for client in silent.clients:
+        client.mute = True
+    since = time.monotonic()
+    found = lab.loop.until(lambda: len(silent.ended()) == 5, 8)
+    took = time.monotonic() - since
+    chat.quiet()
+    lab.saw(f"lost: {len(chat.ended())} of 50 tunnels, {chat.unanswered()} of {chat.messages()} messages; the five are found after {took:.1f} s")
+    lab.check(found and took < 5, "dead peers are found in time")
+    lab.check(not chat.ended() and not chat.unanswered() and not chat.wrong(), "nothing is lost")
+    lab.lives()
+
+
+monotonic_clock_far_ahead.without = ("nginx", "HAProxy")
+
+
 def clock_jumps(lab: Lab):
     """the wall clock jumps a day ahead, then two days back (libfaketime, this process alone) under 50 idle and 50 chatting tunnels"""
     library = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")[0]

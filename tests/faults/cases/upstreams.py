@@ -3,7 +3,9 @@
 import signal
 import time
 
+from fleet import Fleet
 from lab import Lab
+from proxies import PORT
 
 TWO = ["127.0.0.1:23901", "127.0.0.1:23902"]
 COUNT = 20
@@ -74,6 +76,28 @@ def upstream_hung(lab: Lab):
     echoes[0].send_signal(signal.SIGCONT)
     lab.loop.run(0.2)
     lab.check(len(lab.fleet(COUNT, open_all=False).open()) == COUNT, "new tunnels open afterwards")
+
+
+def upstream_hangs_at_handshakes(lab: Lab):
+    """one of two upstreams hangs (STOP) when 20 new clients come; proxy_read_timeout = 3 s"""
+    echoes = [lab.echo(23901), lab.echo(23902)]
+    lab.start(peers=TWO, idle=3, ping=1)
+    echoes[0].send_signal(signal.SIGSTOP)
+    started = time.monotonic()
+    fleet = Fleet(lab.loop, PORT, COUNT)
+    # The first ones must not be idle while the others wait.
+    fleet.chat(0.5)
+    fleet.connect()
+    took = time.monotonic() - started
+    lab.saw(f"{len(fleet.open())} of {COUNT} open after {took:.1f} s; refused: {dict(fleet.codes()) or 'none'}")
+    lab.check(len(fleet.open()) == COUNT and took < 4, "all open at the other upstream, after one timeout")
+    started = time.monotonic()
+    again = lab.fleet(COUNT, open_all=False)
+    took = time.monotonic() - started
+    lab.saw(f"the next {len(again.open())} of {COUNT} after {took:.1f} s")
+    lab.check(len(again.open()) == COUNT and took < 1, "the next ones do not wait")
+    lab.check(fleet.all_answer() and again.all_answer(), "all answer")
+    lab.lives()
 
 
 def upstream_pauses(lab: Lab):

@@ -125,9 +125,9 @@ class Fleet:
         return self.loop.until(lambda: not any(c.waiting for c in self.open()), 10)
 
     def next(self, client):
-        if self.period is None or not client.is_open:
+        if self.period is None or client.ended is not None:
             return
-        if client.waiting is None:
+        if client.is_open and client.waiting is None:
             client.waiting = time.monotonic()
             client.sent += 1
             text = b"%d:%d" % (client.number, client.sent)

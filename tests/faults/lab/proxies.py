@@ -28,6 +28,8 @@ class Settings:
     nofile: int = 0
     access_log: str = ""
     tls: tuple = ()
+    # Words before the command.
+    within: tuple = ()
     # Wayhold alone.
     top: str = ""
 
@@ -76,6 +78,7 @@ class Proxy:
             raise RuntimeError(f"something else answers on port {PORT}")
         self.write()
         command, limit = self.command(), self.settings.nofile
+        command = [*self.settings.within, *command]
         if limit:
             command = ["prlimit", f"--nofile={limit}:{limit}", *command]
         log = open(self.folder / "stderr.log", "ab")

@@ -1,5 +1,6 @@
 """Writes RESULTS.md: what was done, and what each proxy did."""
 
+import os
 import subprocess
 import time
 
@@ -29,8 +30,7 @@ def cell(text):
 
 
 def write(path, rows, full):
-    import os
-
+    """Writes the page; rows of faults that were not run now are kept from the page before."""
     versions = [version(Wayhold, "-v"), version(Nginx, "-v"), version(HAProxy, "-v")]
     head = HEAD.format(
         mode="--full " if full else "",
@@ -38,8 +38,15 @@ def write(path, rows, full):
         versions=", ".join(versions),
         cores=os.cpu_count(),
     )
+    before = path.read_text() if path.exists() else ""
+    kept = {line.split(" | ")[0]: line for line in before.splitlines() if line.startswith("| ")}
     lines = []
     for name, done, cells in rows:
-        columns = [name.replace("_", " "), done, *(cells.get(kind, "") for kind in ("Wayhold", "nginx", "HAProxy"))]
-        lines.append("| " + " | ".join(map(cell, columns)) + " |\n")
-    path.write_text(head + "".join(lines) + open(path.with_name("NOTES.md")).read() if path.with_name("NOTES.md").exists() else head + "".join(lines))
+        first = "| " + name.replace("_", " ")
+        if cells is None:
+            lines += [kept[first]] if first in kept else []
+            continue
+        columns = [done, *(cells.get(kind, "") for kind in ("Wayhold", "nginx", "HAProxy"))]
+        lines.append(" | ".join([first, *map(cell, columns)]) + " |")
+    notes = path.with_name("NOTES.md").read_text() if path.with_name("NOTES.md").exists() else ""
+    path.write_text(head + "\n".join(lines) + "\n" + notes)
