@@ -204,6 +204,38 @@ async fn a_full_disk_costs_lines_only() {
     assert!(answers(&mut socket).await);
 }
 
+/// A log's disk that hangs holds up nothing: not traffic, not USR1, not the end of the process.
+#[tokio::test]
+async fn a_hanging_disk_holds_up_nothing() {
+    let (echo, listen) = (Echo::start("one").await, address(8080));
+    let folder = Proxy::folder();
+    // A pipe that nobody reads hangs when it is full.
+    let pipe = folder.path().join("access.log");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
+    let reader = std::fs::OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
+    let config = format!(
+        "shutdown_timeout = \"2s\"\naccess_log = {pipe:?}\n[[server]]\nlisten = \"{listen}\"\n\
+         [[server.location]]\npath = \"/\"\nproxy_pass = \"http://{}\"\n\
+         [[server.location]]\npath = \"/page\"\nreturn = {{ status = 200, body = \"ok\" }}\n",
+        echo.addr
+    );
+    let mut proxy = Proxy::start_in(folder, &config).await;
+    let (mut socket, _) = client::connect(listen, request("x", "/")).await.unwrap();
+    let page = format!(
+        "GET /page?{} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        "x".repeat(16_000)
+    );
+    for _ in 0..20 {
+        assert!(client::exchange(listen, &page).await.starts_with("HTTP/1.1 200"));
+    }
+    proxy.signal(Signal::SIGUSR1);
+    assert!(answers(&mut socket).await);
+    proxy.signal(Signal::SIGTERM);
+    assert_eq!(close_code(&mut socket).await, Some(1012));
+    assert!(proxy.ended().await.success());
+    drop(reader);
+}
+
 /// A certificate that has expired is served with a warning: better than none.
 #[tokio::test]
 async fn a_certificate_that_expired_is_told_and_served() {

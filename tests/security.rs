@@ -34,7 +34,8 @@ fn every_measure_is_proved_by_a_test_that_exists() {
     }
     let missing: Vec<_> = names
         .iter()
-        .filter(|name| !name.starts_with('[') && !name.ends_with(".toml"))
+        // `[lints]` in `Cargo.toml` is checked by the compiler.
+        .filter(|name| !["[lints]", "Cargo.toml"].contains(name))
         .filter(|name| match name.strip_prefix("faults/") {
             Some(case) => !python.contains(&format!("def {case}(lab")),
             None => !rust.contains(&format!("fn {name}(")),

@@ -30,7 +30,7 @@ def cell(text):
 
 
 def write(path, rows, full):
-    """Writes the page; rows of faults that were not run now are kept from the page before."""
+    """Writes the page; rows of faults that were not run now, and what stands below the table, are kept."""
     versions = [version(Wayhold, "-v"), version(Nginx, "-v"), version(HAProxy, "-v")]
     head = HEAD.format(
         mode="--full " if full else "",
@@ -48,5 +48,5 @@ def write(path, rows, full):
             continue
         columns = [done, *(cells.get(kind, "") for kind in ("Wayhold", "nginx", "HAProxy"))]
         lines.append(" | ".join([first, *map(cell, columns)]) + " |")
-    notes = path.with_name("NOTES.md").read_text() if path.with_name("NOTES.md").exists() else ""
-    path.write_text(head + "\n".join(lines) + "\n" + notes)
+    _, heading, notes = before.partition("\n## ")
+    path.write_text(head + "\n".join(lines) + "\n" + heading + notes)
