@@ -22,7 +22,8 @@ the same timeouts, as far as they have them. They send no pings, and say no Clos
 def version(kind, *flags):
     said = subprocess.run([kind.program, *flags], capture_output=True, text=True)
     words = (said.stdout + said.stderr).split("\n")[0]
-    return words.replace("nginx version: ", "").replace("/", " ").split(" - ")[0].split(" 20")[0]
+    words = words.replace("HAProxy version", "HAProxy").rpartition("version: ")[2]
+    return words.replace("/", " ").split(" - ")[0].split(" 20")[0]
 
 
 def cell(text):
