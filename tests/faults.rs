@@ -1,5 +1,5 @@
-//! Faults that are quick to make: descriptors, names, files and certificates that fail, and upstreams
-//! behind a wire that swallows everything. The long ones are in `faults/run`.
+//! Faults that are quick to make: descriptors and disks that fail, and upstreams behind a wire that
+//! swallows everything. The long ones are in `faults/run`.
 
 use std::time::Duration;
 
@@ -9,36 +9,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::support::backend::Echo;
-use crate::support::certs::Authority;
-use crate::support::client::{self, WebSocket, handshake, request};
+use crate::support::client::{self, WebSocket, answers, close_code, handshake, request};
 use crate::support::proxy::Proxy;
 use crate::support::wire::Wire;
 use crate::support::{address, eventually, within};
-
-/// Whether a tunnel carries a message both ways.
-async fn answers(socket: &mut WebSocket) -> bool {
-    if socket.send(Message::text("there?")).await.is_err() {
-        return false;
-    }
-    loop {
-        match within("an answer", socket.next()).await {
-            Some(Ok(Message::Text(text))) => return text.as_str() == "there?",
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-            _ => return false,
-        }
-    }
-}
-
-/// The code of the Close that ends a tunnel.
-async fn close_code(socket: &mut WebSocket) -> Option<u16> {
-    loop {
-        match within("a Close", socket.next()).await {
-            Some(Ok(Message::Close(frame))) => return frame.map(|frame| frame.code.into()),
-            Some(Ok(_)) => {}
-            _ => return None,
-        }
-    }
-}
 
 /// When descriptors run out, no peer is blamed, nobody loses a tunnel, and metrics, health and
 /// reloads still work.
@@ -89,92 +63,6 @@ async fn no_descriptor_is_left() {
         connected.is_ok().then_some(())
     })
     .await;
-}
-
-/// A name server that swallows questions delays the reload that asks, and nothing else.
-#[tokio::test]
-async fn a_silent_name_server_keeps_nobody_waiting() {
-    let server = address(53);
-    let Ok(questions) = tokio::net::UdpSocket::bind(server).await else {
-        eprintln!("skipped: port 53 cannot be bound here");
-        return;
-    };
-    let (echo, listen) = (Echo::start("one").await, address(8080));
-    let config = |peer: &str| {
-        format!(
-            "shutdown_timeout = \"2s\"\n[[server]]\nlisten = \"{listen}\"\n\
-             [[server.location]]\npath = \"/\"\nproxy_pass = \"http://{peer}\"\n"
-        )
-    };
-    let folder = Proxy::folder();
-    let (resolv, switch) = (folder.path().join("resolv.conf"), folder.path().join("nsswitch.conf"));
-    std::fs::write(&resolv, format!("nameserver {}\noptions timeout:9 attempts:9\n", server.ip()))
-        .unwrap();
-    std::fs::write(&switch, "hosts: files dns\n").unwrap();
-    let mounts = [(resolv, "/etc/resolv.conf"), (switch, "/etc/nsswitch.conf")];
-    let Some(mut proxy) =
-        Proxy::start_with_mounts(folder, &config(&echo.addr.to_string()), &mounts).await
-    else {
-        eprintln!("skipped: mount namespaces cannot be made here");
-        return;
-    };
-    let (mut socket, _) = client::connect(listen, request("x", "/")).await.unwrap();
-    proxy.write_config(&config("backend.faults.test:80"));
-    within("the question", questions.recv_from(&mut [0; 512])).await.unwrap();
-    assert!(answers(&mut socket).await);
-    assert!(client::connect(listen, request("x", "/")).await.is_ok());
-    // The old configuration can still be stopped.
-    proxy.signal(Signal::SIGTERM);
-    assert_eq!(close_code(&mut socket).await, Some(1012));
-    assert!(proxy.ended().await.success());
-}
-
-/// While changed files are given time to settle, signals are heard.
-#[tokio::test]
-async fn a_signal_does_not_wait_for_files_to_settle() {
-    let listen = address(8080);
-    let config = |body: usize| {
-        format!(
-            "auto_reload_delay = \"1h\"\n[[server]]\nlisten = \"{listen}\"\n\
-             [[server.location]]\npath = \"/\"\nreturn = {{ status = 200, body = \"{body}\" }}\n"
-        )
-    };
-    let proxy = Proxy::start(&config(0)).await;
-    for round in 1..=3 {
-        proxy.write_config(&config(round));
-        proxy.signal(Signal::SIGHUP);
-        eventually("the reload", async || {
-            (proxy.reloads("success").await >= round as u64).then_some(())
-        })
-        .await;
-    }
-}
-
-/// A configuration whose whole folder is deleted runs on; the folder that comes back is noticed.
-#[tokio::test]
-async fn the_folder_of_the_configuration_is_deleted_and_comes_back() {
-    let (echo, listen) = (Echo::start("one").await, address(8080));
-    // Nothing else is watched beside it.
-    let elsewhere = Proxy::folder();
-    let parts = elsewhere.path().join("parts");
-    std::fs::create_dir(&parts).unwrap();
-    let part = format!(
-        "[[server]]\nlisten = \"{listen}\"\n[[server.location]]\npath = \"/\"\n\
-         proxy_pass = \"http://{}\"\n",
-        echo.addr
-    );
-    std::fs::write(parts.join("a.toml"), &part).unwrap();
-    let proxy = Proxy::start(&format!("include = {:?}", parts.join("a.toml"))).await;
-    let (mut socket, _) = client::connect(listen, request("x", "/")).await.unwrap();
-    std::fs::remove_dir_all(&parts).unwrap();
-    eventually("the rejection", async || (proxy.reloads("rejected").await >= 1).then_some(()))
-        .await;
-    assert!(answers(&mut socket).await);
-    assert!(client::connect(listen, request("x", "/")).await.is_ok());
-    std::fs::create_dir(&parts).unwrap();
-    std::fs::write(parts.join("a.toml"), part).unwrap();
-    eventually("the reload", async || (proxy.reloads("success").await >= 1).then_some(())).await;
-    assert!(answers(&mut socket).await);
 }
 
 /// A log on a full disk costs lines, which are counted; tunnels do not notice.
@@ -232,31 +120,6 @@ async fn a_hanging_disk_holds_up_nothing() {
     assert_eq!(close_code(&mut socket).await, Some(1012));
     assert!(proxy.ended().await.success());
     drop(reader);
-}
-
-/// A certificate that has expired is served with a warning: better than none.
-#[tokio::test]
-async fn a_certificate_that_expired_is_told_and_served() {
-    let listen = address(8443);
-    let folder = Proxy::folder();
-    let authority = Authority::new(folder.path());
-    let leaf = authority.leaf("site", &["chat.test"]);
-    let config = format!(
-        "[[server]]\nlisten = \"{listen} ssl\"\nserver_name = \"chat.test\"\n\
-         ssl_certificate = {:?}\nssl_certificate_key = {:?}\n\
-         [[server.location]]\npath = \"/\"\nreturn = {{ status = 200, body = \"ok\" }}\n",
-        leaf.certificate, leaf.key
-    );
-    let proxy = Proxy::start_in(folder, &config).await;
-    authority.expired_leaf("site", &["chat.test"]);
-    eventually("the warning", async || {
-        proxy.stderr().contains("the certificate has expired").then_some(())
-    })
-    .await;
-    let name = rustls::pki_types::ServerName::try_from("chat.test").unwrap();
-    let connector = tokio_rustls::TlsConnector::from(authority.client());
-    let error = connector.connect(name, client::tcp(listen).await).await.unwrap_err();
-    assert!(error.to_string().to_lowercase().contains("expired"), "{error}");
 }
 
 /// Upstreams behind a wire that swallows everything: those connected are found by pings, and new

@@ -12,6 +12,7 @@
     reason = "a test may panic, and quotes paths for TOML as Debug does"
 )]
 
+mod bad_reloads;
 mod dead_peers;
 mod endings;
 mod examples;

@@ -100,6 +100,10 @@ impl Process {
                 self.shared.metrics.config_loaded(true, self.revision);
                 tracing::info!(target: NOTICE, "configuration {} is running", self.revision);
             }
+            Err(_) if self.read_too_early(&old) => {
+                tracing::info!("files changed while they were read: they are read once more");
+                self.files_changed();
+            }
             Err(error) => {
                 self.shared.metrics.config_loaded(false, self.revision);
                 tracing::error!(
@@ -116,6 +120,18 @@ impl Process {
         if std::mem::take(&mut self.coming.again) {
             self.reload();
         }
+    }
+
+    /// Whether somebody was writing while we read, so that what we saw was no configuration. They
+    /// will be looked at again, and then read in any case.
+    fn read_too_early(&mut self, config: &Config) -> bool {
+        let now = fingerprint(&config.files, &config.include_dirs);
+        let early = self.watch.is_some() && config.auto_reload.is_some() && now != self.fingerprint;
+        if early {
+            // Like nothing that stands there now: a change even if the old text comes back.
+            self.fingerprint = !now;
+        }
+        early
     }
 
     fn try_take_over(&mut self, read: Read) -> Result<(), Box<dyn fmt::Display>> {

@@ -3,13 +3,14 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::client::Response;
-use tokio_tungstenite::tungstenite::{Error, http};
+use tokio_tungstenite::tungstenite::{Error, Message, http};
 
 use super::within;
 
@@ -88,4 +89,29 @@ pub fn handshake(host: &str, path: &str) -> String {
         "GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     )
+}
+
+/// Whether a tunnel carries a message both ways.
+pub async fn answers(socket: &mut WebSocket) -> bool {
+    if socket.send(Message::text("there?")).await.is_err() {
+        return false;
+    }
+    loop {
+        match within("an answer", socket.next()).await {
+            Some(Ok(Message::Text(text))) => return text.as_str() == "there?",
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+            _ => return false,
+        }
+    }
+}
+
+/// The code of the Close that ends a tunnel.
+pub async fn close_code(socket: &mut WebSocket) -> Option<u16> {
+    loop {
+        match within("a Close", socket.next()).await {
+            Some(Ok(Message::Close(frame))) => return frame.map(|frame| frame.code.into()),
+            Some(Ok(_)) => {}
+            _ => return None,
+        }
+    }
 }
