@@ -18,14 +18,19 @@ use crate::config::diagnostic::Diagnostics;
 use crate::config::model::Config;
 use crate::http::Generation;
 
+/// Files that never rest are looked at after so many times `auto_reload_delay`.
+const LONGEST: u32 = 10;
+
 /// A configuration as it was read, or what is wrong with it.
 type Read = Result<Loaded, Diagnostics>;
 
 /// A new configuration on its way. Nothing else waits for it, signals least of all.
 #[derive(Debug, Default)]
 pub(super) struct Coming {
-    /// Files have changed; when they are looked at: editors and tools write in several steps.
+    /// Files have changed; when they are looked at.
     settled: Option<Instant>,
+    /// The latest that may become, however often they change meanwhile.
+    latest: Option<Instant>,
     /// Being read, on a thread of its own: a name may take long to look up.
     reading: Option<JoinHandle<Read>>,
     /// Asked for once more since that began.
@@ -48,7 +53,7 @@ impl Coming {
         loop {
             tokio::select! {
                 () = at(self.settled) => {
-                    self.settled = None;
+                    (self.settled, self.latest) = (None, None);
                     return News::Settled;
                 }
                 result = joined(&mut self.reading) => {
@@ -185,10 +190,13 @@ impl Process {
         });
     }
 
-    /// Something has happened where the files are.
+    /// Something has happened where the files are. Editors and tools write in several steps: they
+    /// are looked at when nothing more has happened for a while.
     pub(super) fn files_changed(&mut self) {
         if let Some(delay) = self.config().auto_reload {
-            self.coming.settled.get_or_insert(Instant::now() + delay);
+            let now = Instant::now();
+            let latest = *self.coming.latest.get_or_insert(now + delay * LONGEST);
+            self.coming.settled = Some(latest.min(now + delay));
         }
     }
 

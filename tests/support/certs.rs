@@ -54,8 +54,12 @@ impl Authority {
         let leaf = params.signed_by(&key, &self.issuer).unwrap();
         let (certificate, key_file) =
             (self.folder.join(format!("{name}.pem")), self.folder.join(format!("{name}.key.pem")));
-        std::fs::write(&certificate, leaf.pem()).unwrap();
-        std::fs::write(&key_file, key.serialize_pem()).unwrap();
+        for (path, text) in [(&certificate, leaf.pem()), (&key_file, key.serialize_pem())] {
+            // Renamed over, as tools do: a file that is half written is another test's business.
+            let new = path.with_extension("new");
+            std::fs::write(&new, text).unwrap();
+            std::fs::rename(new, path).unwrap();
+        }
         Leaf { certificate, key: key_file }
     }
 
