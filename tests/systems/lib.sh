@@ -57,6 +57,7 @@ wait_for() {
 # spawn NAME COMMAND…: in the background, in a process group of its own; its output goes to
 # $WORK/NAME.log, its id to $SPAWNED.
 spawn() {
+    [[ "$BASHPID" == "$$" ]] || fail "$1 would be started by a subshell, and never ended"
     local name="$1"
     shift
     setsid "$@" >>"$WORK/$name.log" 2>&1 </dev/null &
@@ -73,6 +74,19 @@ end() {
     done
     kill -KILL -- "-$1" 2>/dev/null || true
     wait "$1" 2>/dev/null || true
+}
+
+# step SECONDS COMMAND…: runs it to its end, in a process group of its own that is ended with it,
+# browsers included; fails when it fails.
+step() {
+    local seconds="$1" status=0
+    shift
+    setsid timeout "$seconds" "$@" </dev/null &
+    local pid=$!
+    PIDS+=("$pid")
+    wait "$pid" || status=$?
+    kill -KILL -- "-$pid" 2>/dev/null || true
+    ((status == 0)) || fail "$* (status $status)"
 }
 
 cleanup() {
@@ -119,6 +133,20 @@ open_port() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 # wait_port PORT [SECONDS]: until somebody listens there.
 wait_port() {
     wait_for "${2:-20}" open_port "$1" || fail "nobody listens on port $1"
+}
+
+# alone NAME…: runs the script once more, in a network namespace where every port is free and these
+# names are 127.0.0.1's. To be called when all is installed: there is no way out of it.
+alone() {
+    if [[ -z "${SYSTEMS_ALONE:-}" ]]; then
+        need_apt iproute2
+        rm -rf "$WORK"
+        trap - EXIT
+        SYSTEMS_ALONE=1 exec unshare --net --mount bash "$0"
+    fi
+    ip link set lo up
+    echo "127.0.0.1 localhost $*" >"$WORK/hosts"
+    mount --bind "$WORK/hosts" /etc/hosts
 }
 
 # --- installing -------------------------------------------------------------------------------
@@ -170,9 +198,25 @@ need_npm() {
         done' _ "$CACHE/node" "$@" >"$WORK/npm.log" 2>&1 || fail "npm install $*"
 }
 
+# need_go NAME: builds go/NAME.go offline, from Debian's packages, into $CACHE/NAME.
+need_go() {
+    need_apt golang-go golang-github-gorilla-websocket-dev golang-golang-x-net-dev
+    [[ "$CACHE/$1" -nt "$HERE/go/$1.go" ]] && return
+    GO111MODULE=off GOPATH=/usr/share/gocode GOCACHE="$CACHE/gocache" GOFLAGS=-p=2 \
+        locked go build -o "$CACHE/$1" "$HERE/go/$1.go" >"$WORK/go.log" 2>&1 || fail "go build $1"
+}
+
+# need_chromium: Debian's, and what chromium.py drives it with.
+need_chromium() {
+    need_apt chromium chromium-driver
+    need_pip selenium==4.35.0
+    export PYTHONPATH="$HERE"
+}
+
 # --- Wayhold ----------------------------------------------------------------------------------
 
 # certificate NAME…: a self-signed one for these names and 127.0.0.1; $WORK/cert.pem and key.pem.
+# Python, OpenSSL and Node trust it from then on.
 certificate() {
     local names="IP:127.0.0.1,DNS:localhost" name
     for name in "$@"; do
@@ -181,18 +225,21 @@ certificate() {
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 \
         -subj "/CN=${1:-localhost}" -addext "subjectAltName=$names" \
         -keyout "$WORK/key.pem" -out "$WORK/cert.pem" 2>"$WORK/openssl.log" || fail "openssl req"
+    export SSL_CERT_FILE="$WORK/cert.pem" NODE_EXTRA_CA_CERTS="$WORK/cert.pem"
 }
 
+METRICS_PORT="$(free_port)"
+
 # wayhold_config: writes $WORK/wayhold.toml from standard input, with a pid file, a JSON access log
-# ($WORK/access.log, unless the input says otherwise) and a metrics page around it.
+# ($WORK/access.log) and without auto_reload, unless it says otherwise, and with a metrics page.
 wayhold_config() {
     local text
     text="$(cat)"
-    METRICS_PORT="${METRICS_PORT:-$(free_port)}"
     {
         printf 'pid = "%s/wayhold.pid"\nerror_log_level = "notice"\n' "$WORK"
         grep -q '^access_log' <<<"$text" ||
             printf 'access_log = { path = "%s/access.log", format = "json" }\n' "$WORK"
+        grep -q '^auto_reload' <<<"$text" || echo 'auto_reload = false'
         printf '%s\n\n[metrics]\nlisten = "127.0.0.1:%s"\n' "$text" "$METRICS_PORT"
     } >"$WORK/wayhold.toml.new"
     mv "$WORK/wayhold.toml.new" "$WORK/wayhold.toml"
@@ -213,10 +260,18 @@ wayhold_start() {
     wait_for 10 curl -fsS "http://127.0.0.1:$METRICS_PORT/readyz" || fail "wayhold is not ready"
 }
 
-# metric SERIES: its value, the sum of all label sets that begin so.
+# metric NAME [LABEL…]: the sum over all its series that have these labels, such as 'code="1000"'.
 metric() {
-    curl -fsS "http://127.0.0.1:$METRICS_PORT/metrics" |
-        awk -v series="$1" 'index($0, series) == 1 { sum += $NF } END { print sum + 0 }'
+    local page
+    page="$(curl -fsS "http://127.0.0.1:$METRICS_PORT/metrics")"
+    # Counters with labels are not there before they count.
+    [[ "$1" == *_total ]] || grep -q "^# TYPE $1 " <<<"$page" || fail "there is no metric $1"
+    python3 -c '
+import sys
+name, *labels = sys.argv[1:]
+lines = [line for line in sys.stdin if line.startswith((name + "{", name + " "))]
+print(int(sum(float(line.split()[-1]) for line in lines if all(label in line for label in labels))))
+' "$@" <<<"$page"
 }
 
 # wayhold_reload: of what wayhold_config wrote last; returns when it holds.
