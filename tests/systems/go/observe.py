@@ -1,7 +1,7 @@
-"""What a client sees of a server: observe.py URL OWN_ORIGIN
+"""What a client sees of a server: observe.py URL OWN_ORIGIN COMMAND
 
 One observation a line, on standard output. The same server, asked directly and through a proxy,
-should give the same lines but for those that tell of addresses.
+should give the same lines but for those that tell of addresses. The command makes the server close.
 """
 
 import json
@@ -10,7 +10,7 @@ import sys
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-URL, OWN = sys.argv[1:]
+URL, OWN, COMMAND = sys.argv[1:]
 
 
 def dial(origin=OWN):
@@ -58,6 +58,5 @@ with dial() as connection:
     connection.close(4002, "done")
     tell("its answer to 4002", connection.protocol.close_rcvd or "no Close")
 
-tell("end at bye", ending("bye"))
-tell("end at close", ending("close 4001 because"))
-tell("end at drop", ending("drop"))
+tell("close", ending(COMMAND))
+tell("hang-up", ending("drop"))

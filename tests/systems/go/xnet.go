@@ -2,7 +2,9 @@
 //
 //	xnet serve ADDRESS      /ws refuses a missing or null Origin, as the package does by itself; it
 //	                        echoes, answers `headers`, closes at `bye` and hangs up at `drop`
-//	xnet dial URL CERT      a client that checks what such a backend does; exits 1 on a difference
+//	xnet dial URL CERT COMMAND
+//	                        a client that checks what an echo does, and that the command, sent at
+//	                        last, makes it close; exits 1 on a difference
 package main
 
 import (
@@ -16,6 +18,7 @@ import (
 	"log"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/net/websocket"
@@ -44,12 +47,12 @@ func main() {
 	case len(os.Args) == 3 && os.Args[1] == "serve":
 		http.Handle("/ws", websocket.Handler(serve))
 		log.Fatal(http.ListenAndServe(os.Args[2], nil))
-	case len(os.Args) == 4 && os.Args[1] == "dial":
-		if err := dial(os.Args[2], os.Args[3]); err != nil {
+	case len(os.Args) == 5 && os.Args[1] == "dial":
+		if err := dial(os.Args[2], os.Args[3], os.Args[4]); err != nil {
 			log.Fatal("xnet: ", err)
 		}
 	default:
-		log.Fatal("usage: xnet serve ADDRESS | dial URL CERT")
+		log.Fatal("usage: xnet serve ADDRESS | dial URL CERT COMMAND")
 	}
 }
 
@@ -88,14 +91,14 @@ func seen(connection *websocket.Conn) []byte {
 	return text
 }
 
-func dial(url, certificate string) error {
+func dial(url, certificate, end string) error {
 	pem, err := os.ReadFile(certificate)
 	if err != nil {
 		return err
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(pem)
-	config, err := websocket.NewConfig(url, "https://127.0.0.1/")
+	config, err := websocket.NewConfig(url, strings.Replace(url, "wss:", "https:", 1))
 	if err != nil {
 		return err
 	}
@@ -134,10 +137,6 @@ func dial(url, certificate string) error {
 		}
 	}
 
-	end := "bye"
-	if len(os.Getenv("XNET_END")) > 0 {
-		end = os.Getenv("XNET_END")
-	}
 	if err := websocket.Message.Send(connection, end); err != nil {
 		return err
 	}
