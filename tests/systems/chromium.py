@@ -19,7 +19,7 @@ FLAGS = """
     --headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync
     --disable-background-networking --disable-component-update --disable-dev-shm-usage
     --disable-default-apps --no-default-browser-check --window-size=1000,700
-    --disable-features=HttpsUpgrades,HttpsFirstBalancedModeAutoEnable
+    --disable-features=HttpsUpgrades,HttpsFirstBalancedModeAutoEnable,BackForwardCache
 """.split()
 SOCKETS = pathlib.Path(__file__).with_name("sockets.js").read_text()
 

@@ -98,7 +98,7 @@ cleanup() {
     done
     if ((status != 0)); then
         for log in "$WORK"/*.log; do
-            [[ -s "$log" ]] && { printf -- '--- %s\n' "${log##*/}"; tail -n 30 "$log"; } >&2
+            [[ -s "$log" ]] && { printf -- '--- %s\n' "${log##*/}"; tail -n 20 "$log" | cut -c -300; } >&2
         done
     fi
     if [[ -n "${SYSTEMS_KEEP:-}" ]]; then
