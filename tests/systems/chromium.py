@@ -27,7 +27,9 @@ SOCKETS = pathlib.Path(__file__).with_name("sockets.js").read_text()
 def key_hash(certificate):
     """What --ignore-certificate-errors-spki-list wants."""
     pem = subprocess.run(
-        ["openssl", "x509", "-in", certificate, "-noout", "-pubkey"], check=True, capture_output=True
+        ["openssl", "x509", "-in", certificate, "-noout", "-pubkey"],
+        check=True,
+        capture_output=True,
     ).stdout
     der = subprocess.run(
         ["openssl", "pkey", "-pubin", "-outform", "der"], input=pem, check=True, capture_output=True
@@ -41,7 +43,9 @@ def chromium(certificate, profile):
     options.binary_location = "/usr/bin/chromium"
     for flag in FLAGS:
         options.add_argument(flag)
-    options.add_argument(f"--host-resolver-rules=MAP {NAME} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
+    options.add_argument(
+        f"--host-resolver-rules=MAP {NAME} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+    )
     options.add_argument(f"--ignore-certificate-errors-spki-list={key_hash(certificate)}")
     options.add_argument(f"--user-data-dir={profile}")
     driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Go's gorilla/websocket, as client and as server: compression, fragments, control frames and codes;
-# its own check of the Origin against the Host that Wayhold passes on; and the same answers as without
-# Wayhold, but for the Close that a client gets when the server hangs up.
+# its own check of the Origin against the Host that Wayhold passes on; and the same answers as
+# without Wayhold, but for the Close that a client gets when the server hangs up.
 # weight: light
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 

@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2016,SC2034,SC2119,SC2120
 # What the scripts here share; each sources it first:
 #
 #   #!/usr/bin/env bash
@@ -97,8 +98,11 @@ cleanup() {
         end "${PIDS[i]}"
     done
     if ((status != 0)); then
+        exec >&2
         for log in "$WORK"/*.log; do
-            [[ -s "$log" ]] && { printf -- '--- %s\n' "${log##*/}"; tail -n 20 "$log" | cut -c -300; } >&2
+            [[ -s "$log" ]] || continue
+            printf -- '--- %s\n' "${log##*/}"
+            tail -n 20 "$log" | cut -c -300
         done
     fi
     if [[ -n "${SYSTEMS_KEEP:-}" ]]; then
@@ -135,7 +139,7 @@ wait_port() {
     wait_for "${2:-20}" open_port "$1" || fail "nobody listens on port $1"
 }
 
-# alone NAME…: runs the script once more, in a network namespace where every port is free and these
+# alone NAME…: runs the script once more, in a network namespace where every port is free and the
 # names are 127.0.0.1's. To be called when all is installed: there is no way out of it.
 alone() {
     if [[ -z "${SYSTEMS_ALONE:-}" ]]; then

@@ -174,7 +174,9 @@ def check_messages(cluster):
         order = [tuple(map(int, at.split("-"))) for at in device.inbox]
         assert order == sorted(order), f"{device.url}: out of order"
     total = sum(len(device.inbox) for device in cluster.devices)
-    print(f"    {len(ids)} messages, {total} deliveries to {len(cluster.devices)} devices, none lost")
+    print(
+        f"    {len(ids)} messages, {total} deliveries to {len(cluster.devices)} devices, none lost"
+    )
     print(f"    delivered again after a resumption: {sum(d.repeated for d in cluster.devices)}")
 
 
@@ -210,7 +212,6 @@ async def main():
     equal("ends that a reload made", ends(cluster.devices), [])
     for name, count in cluster.counts().items():
         equal(f"tunnels that Wayhold counts on {name}", active(name), count)
-
 
     over = asyncio.Event()
     crossing = asyncio.create_task(meanwhile(cluster, "a", "b", over))

@@ -48,8 +48,9 @@ class Instance:
     async def deliver(self, connection, inbox, at, wake):
         while True:
             wake.clear()
-            for at, fields in await self.redis.xrange(inbox, f"({at}", "+"):
-                await connection.send(json.dumps({"at": at} | json.loads(fields["message"])))
+            for here, fields in await self.redis.xrange(inbox, f"({at}", "+"):
+                await connection.send(json.dumps({"at": here} | json.loads(fields["message"])))
+                at = here
             await wake.wait()
 
     async def receive(self, connection, user, session):

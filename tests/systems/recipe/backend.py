@@ -22,7 +22,11 @@ NAMES = ("X-Real-IP", "X-Forwarded-For", "Origin", "User-Agent")
 
 def seen(request):
     headers = {name.lower(): request.headers.get(name, "") for name in NAMES}
-    return headers | {"backend": "websockets", "path": request.path, "host": request.headers["Host"]}
+    return headers | {
+        "backend": "websockets",
+        "path": request.path,
+        "host": request.headers["Host"],
+    }
 
 
 def fragments(message):

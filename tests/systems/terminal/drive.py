@@ -89,7 +89,9 @@ def header(driver):
 def resized(driver, terminal, width, height):
     before = driver.execute_script(SIZE)
     driver.set_window_size(width, height)
-    rows, columns = until("another size", lambda: (s := driver.execute_script(SIZE)) != before and s)
+    rows, columns = until(
+        "another size", lambda: (s := driver.execute_script(SIZE)) != before and s
+    )
     # The new size is on its way to the shell.
     for _ in range(20):
         told = terminal.ask("stty size", r"^\d+ \d+$")
