@@ -39,7 +39,7 @@ CODES = """
 """
 QUIET = """
     const socket = await dial(args[0]);
-    await new Promise((resolve) => setTimeout(resolve, 4000));
+    await new Promise((resolve) => setTimeout(resolve, 5000));
     const events = socket.messages.length;
     const alive = (await socket.ask("still here")) === "still here";
     await socket.close(4005, "quiet");

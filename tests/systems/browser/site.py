@@ -48,7 +48,7 @@ async def closing(socket, text):
 
 
 async def sockets(request):
-    socket = web.WebSocketResponse(heartbeat=1.0, max_msg_size=0)
+    socket = web.WebSocketResponse(heartbeat=2.0, max_msg_size=0)
     await socket.prepare(request)
     print("opened", request.headers.get("Origin"), flush=True)
     async for message in socket:
