@@ -182,6 +182,8 @@ need_pip() {
         for package in "$@"; do
             grep -qxF -- "$package" "$venv/installed" 2>/dev/null && continue
             "$venv/bin/pip" install -q --disable-pip-version-check "$package" || exit 1
+            # Another version of it is gone.
+            sed -i "/^${package%%=*}==/d" "$venv/installed" 2>/dev/null
             echo "$package" >>"$venv/installed"
         done' _ "$CACHE/venv" "$@" >"$WORK/pip.log" 2>&1 || fail "pip install $*"
 }
@@ -198,6 +200,7 @@ need_npm() {
         for package in "$@"; do
             grep -qxF -- "$package" installed 2>/dev/null && continue
             npm install --silent --no-audit --no-fund "$package" || exit 1
+            sed -i "\\|^${package%@*}@|d" installed 2>/dev/null
             echo "$package" >>installed
         done' _ "$CACHE/node" "$@" >"$WORK/npm.log" 2>&1 || fail "npm install $*"
 }
