@@ -3,7 +3,6 @@
 //! Needs root and iproute2; without them it says so and checks nothing.
 
 use std::net::SocketAddr;
-use std::process::Command;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -13,6 +12,7 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::support::backend::{Echo, SWITCHING, scripted};
 use crate::support::client::{self, handshake, read_head, request};
 use crate::support::proxy::Proxy;
+use crate::support::wire::Wire;
 use crate::support::{address, eventually, within};
 
 /// Clients behind the wire.
@@ -21,65 +21,6 @@ const DEAD: usize = 20;
 const LIVING: usize = 20;
 const PING: Duration = Duration::from_secs(2);
 const PONG: Duration = Duration::from_secs(2);
-
-/// A namespace at the other end of a veth pair; both go with it.
-struct Wire {
-    name: String,
-    here: String,
-    ours: String,
-    theirs: String,
-}
-
-fn run(command: &str) -> bool {
-    let mut words = command.split(' ');
-    let output = Command::new(words.next().unwrap()).args(words).output();
-    output.is_ok_and(|output| output.status.success())
-}
-
-impl Wire {
-    /// `None` when this machine does not let us.
-    fn new() -> Option<Self> {
-        let id = std::process::id() % 200 + 20;
-        let wire = Self {
-            name: format!("wayhold-{id}"),
-            here: format!("wh{id}a"),
-            ours: format!("10.213.{id}.1"),
-            theirs: format!("10.213.{id}.2"),
-        };
-        let Self { name, here, ours, theirs } = &wire;
-        let there = format!("wh{id}b");
-        let made = run(&format!("ip netns add {name}"))
-            && run(&format!("ip link add {here} type veth peer name {there} netns {name}"))
-            && run(&format!("ip addr add {ours}/24 dev {here}"))
-            && run(&format!("ip link set {here} up"))
-            && run(&format!("ip -n {name} addr add {theirs}/24 dev {there}"))
-            && run(&format!("ip -n {name} link set {there} up"));
-        made.then_some(wire)
-    }
-
-    /// From now on whatever comes from there is swallowed, whatever goes there too.
-    fn cut(&self) {
-        assert!(run(&format!("ip link set {} down", self.here)), "the wire is cut");
-    }
-}
-
-impl Drop for Wire {
-    fn drop(&mut self) {
-        run(&format!("ip netns del {}", self.name));
-        run(&format!("ip link del {}", self.here));
-    }
-}
-
-/// A client behind the wire: a thread of its own joins the namespace and connects.
-fn connect_behind(wire: &Wire, addr: SocketAddr) -> std::net::TcpStream {
-    let file = std::fs::File::open(format!("/run/netns/{}", wire.name)).unwrap();
-    std::thread::spawn(move || {
-        nix::sched::setns(&file, nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
-        std::net::TcpStream::connect(addr).unwrap()
-    })
-    .join()
-    .unwrap()
-}
 
 #[tokio::test]
 async fn packets_that_are_swallowed() {
@@ -113,7 +54,7 @@ async fn packets_that_are_swallowed() {
     }
     let (mut dead, mut upstreams) = (Vec::new(), Vec::new());
     for _ in 0..DEAD {
-        let stream = connect_behind(&wire, outside);
+        let stream = wire.inside(move || std::net::TcpStream::connect(outside).unwrap());
         stream.set_nonblocking(true).unwrap();
         let mut stream = tokio::net::TcpStream::from_std(stream).unwrap();
         stream.write_all(handshake("x", "/behind").as_bytes()).await.unwrap();

@@ -15,9 +15,11 @@
 mod dead_peers;
 mod endings;
 mod examples;
+mod faults;
 mod http;
 mod layers;
 mod process;
 mod reload;
+mod security;
 mod support;
 mod tunnel;

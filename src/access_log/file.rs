@@ -23,6 +23,11 @@ impl ReopenableFile {
         Ok(())
     }
 
+    /// Whether nothing stands in it.
+    pub fn is_empty(&self) -> bool {
+        self.file.metadata().is_ok_and(|metadata| metadata.len() == 0)
+    }
+
     /// Its name.
     pub fn path(&self) -> &Path {
         &self.path

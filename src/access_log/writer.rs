@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
@@ -18,6 +20,8 @@ use crate::ending::Ending;
 const QUEUE: usize = 65_536;
 /// Bytes gathered before they are written, while more lines wait.
 const BATCH: usize = 64 * 1024;
+/// How long the end of the process waits for a disk that hangs.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the thread is told.
 #[derive(Debug)]
@@ -46,6 +50,8 @@ struct Target {
     lines: u64,
     /// The last write failed, and that has been said.
     failing: bool,
+    /// The file ends in the middle of a line.
+    torn: bool,
 }
 
 /// Told how many lines were lost.
@@ -55,6 +61,8 @@ type OnLoss = Arc<dyn Fn(u64) + Send + Sync>;
 pub struct Writer {
     tasks: SyncSender<Task>,
     targets: Arc<Targets>,
+    /// The files are to be opened again, and the queue had no room to say so: a disk hangs.
+    reopen: Arc<AtomicBool>,
     lost: OnLoss,
 }
 
@@ -83,12 +91,14 @@ impl Writer {
         let (tasks, receiver) = mpsc::sync_channel(QUEUE);
         let targets = Arc::<Targets>::default();
         let thread_targets = Arc::clone(&targets);
+        let reopen = Arc::<AtomicBool>::default();
+        let thread_reopen = Arc::clone(&reopen);
         let lost: OnLoss = Arc::new(lost);
         let thread_lost = Arc::clone(&lost);
         std::thread::Builder::new()
             .name("access-log".to_owned())
-            .spawn(move || run(&receiver, &thread_targets, &*thread_lost))?;
-        Ok(Arc::new(Self { tasks, targets, lost }))
+            .spawn(move || run(&receiver, &thread_targets, &thread_reopen, &*thread_lost))?;
+        Ok(Arc::new(Self { tasks, targets, reopen, lost }))
     }
 
     /// A handle to the log of a location; opens the file now, so that a reload can fail.
@@ -99,7 +109,7 @@ impl Writer {
             target
         } else {
             let file = ReopenableFile::open(&log.path)?;
-            let target = Target { file, batch: Vec::new(), lines: 0, failing: false };
+            let target = Target { file, batch: Vec::new(), lines: 0, failing: false, torn: false };
             let target = Arc::new(Mutex::new(target));
             targets.insert(log.path.clone(), Arc::downgrade(&target));
             target
@@ -109,22 +119,21 @@ impl Writer {
         Ok(Log(Arc::new(Inner { writer, target, format: log.format, open: log.open, zone })))
     }
 
-    /// USR1: every file is opened again.
+    /// USR1: every file is opened again. Waits for nothing.
     pub fn reopen(&self) {
-        self.tell(Task::Reopen);
+        if self.tasks.try_send(Task::Reopen).is_err() {
+            self.reopen.store(true, Ordering::Release);
+        }
     }
 
-    /// Waits until everything queued so far is written.
+    /// Waits until everything queued so far is written, but not for a disk that hangs.
     pub fn flush(&self) {
         let (done, wait) = mpsc::sync_channel(1);
-        self.tell(Task::Flush(done));
-        // An error means that the thread is gone, and with it what was queued.
-        let _done = wait.recv();
-    }
-
-    fn tell(&self, task: Task) {
-        if self.tasks.send(task).is_err() {
-            tracing::error!("the access log's thread is gone");
+        let tasks = self.tasks.clone();
+        // The queue may be full: whoever waits for room in it ends with the process.
+        let asked = std::thread::Builder::new().spawn(move || tasks.send(Task::Flush(done)));
+        if asked.is_err() || wait.recv_timeout(PATIENCE).is_err() {
+            tracing::error!("the access log is not written to its end");
         }
     }
 }
@@ -169,17 +178,19 @@ impl Log {
 }
 
 /// The thread: lines are gathered while more wait, and written when none does.
-fn run(tasks: &Receiver<Task>, targets: &Targets, lost: &dyn Fn(u64)) {
+fn run(tasks: &Receiver<Task>, targets: &Targets, again: &AtomicBool, lost: &dyn Fn(u64)) {
     while let Ok(first) = tasks.recv() {
         let mut dirty: Vec<Arc<Mutex<Target>>> = Vec::new();
         let mut next = Some(first);
         while let Some(task) = next {
+            let overdue = again.swap(false, Ordering::Acquire);
+            if overdue || matches!(task, Task::Reopen) {
+                write_out(&mut dirty, lost);
+                reopen(targets);
+            }
             match task {
                 Task::Line(log, job) => add_line(&log, &job, &mut dirty, lost),
-                Task::Reopen => {
-                    write_out(&mut dirty, lost);
-                    reopen(targets);
-                }
+                Task::Reopen => {}
                 Task::Flush(done) => {
                     write_out(&mut dirty, lost);
                     // Whoever asked may have stopped waiting.
@@ -219,6 +230,8 @@ fn reopen(targets: &Targets) {
         if let Err(error) = target.file.reopen() {
             let path = target.file.path().display();
             tracing::error!("the access log cannot be opened again: {path}: {error}");
+        } else if target.file.is_empty() {
+            target.torn = false;
         }
     }
 }
@@ -227,16 +240,42 @@ impl Target {
     fn write_out(&mut self, lost: &dyn Fn(u64)) {
         let lines = std::mem::take(&mut self.lines);
         let batch = std::mem::take(&mut self.batch);
-        match self.file.write_all(&batch) {
+        let (written, result) = self.write(&batch);
+        if written > 0 {
+            self.torn = batch[written - 1] != b'\n';
+        }
+        match result {
             Ok(()) => self.failing = false,
             Err(error) => {
-                lost(lines);
+                let whole = batch[..written].split(|byte| *byte == b'\n').count() - 1;
+                lost(lines.saturating_sub(whole as u64));
                 if !std::mem::replace(&mut self.failing, true) {
                     let path = self.file.path().display();
                     tracing::error!("the access log cannot be written: {path}: {error}");
                 }
             }
         }
+    }
+
+    /// Writes lines behind what is there; a line that a full disk has torn is ended first. Gives
+    /// back how far it came.
+    fn write(&mut self, batch: &[u8]) -> (usize, io::Result<()>) {
+        if self.torn && !batch.is_empty() {
+            match self.file.write_all(b"\n") {
+                Ok(()) => self.torn = false,
+                Err(error) => return (0, Err(error)),
+            }
+        }
+        let mut written = 0;
+        while written < batch.len() {
+            match self.file.write(&batch[written..]) {
+                Ok(0) => return (written, Err(io::ErrorKind::WriteZero.into())),
+                Ok(more) => written += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return (written, Err(error)),
+            }
+        }
+        (written, Ok(()))
     }
 }
 

@@ -67,6 +67,8 @@ impl<'a> Attempts<'a> {
     pub(super) fn may_go_on(&self, failure: &Failure, method: &Method, repeatable: bool) -> bool {
         let unsent = matches!(failure, Failure::Connect(_) | Failure::Unsent);
         let rule = match failure {
+            // No other peer would do.
+            _ if failure.is_ours() => false,
             Failure::Connect(ConnectError::Timeout) | Failure::Timeout => self.rules.timeout,
             Failure::Connect(_) | Failure::Unsent | Failure::Broken(_) => self.rules.error,
             Failure::Invalid(_) => self.rules.invalid_header,
@@ -95,9 +97,15 @@ pub(super) enum Failure {
 }
 
 impl Failure {
+    /// Whether it says nothing about the peer.
+    pub(super) const fn is_ours(&self) -> bool {
+        matches!(self, Self::Connect(ConnectError::NoDescriptor(_)))
+    }
+
     /// What it becomes when nobody else is asked.
     pub(super) const fn refused(&self) -> Refused {
         match self {
+            Self::Connect(ConnectError::NoDescriptor(_)) => Refused::Exhausted,
             Self::Connect(ConnectError::Timeout) | Self::Timeout => Refused::GatewayTimeout,
             _ => Refused::BadGateway,
         }

@@ -73,7 +73,9 @@ pub(super) async fn forward(
         if fate.is_broken() {
             return Err(Refused::BodyBroken(exchange.refusal()));
         }
-        lease.failed();
+        if !failure.is_ours() {
+            lease.failed();
+        }
         exchange.complain(&lease, &failure);
         last = failure.refused();
         body = unsent_body;

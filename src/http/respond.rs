@@ -37,6 +37,8 @@ pub(super) enum Refused {
     BadGateway,
     /// No peer answered in time.
     GatewayTimeout,
+    /// This process has no descriptor left.
+    Exhausted,
 }
 
 impl Refused {
@@ -60,6 +62,7 @@ impl Refused {
             },
             Self::NoPeer | Self::BadGateway => StatusCode::BAD_GATEWAY,
             Self::GatewayTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::Exhausted => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -94,6 +97,7 @@ impl Refused {
             Self::NoPeer => "no peer is available",
             Self::BadGateway => "the upstream did not answer as it should",
             Self::GatewayTimeout => "the upstream did not answer in time",
+            Self::Exhausted => "there is no room for more connections",
         }
     }
 
@@ -107,6 +111,7 @@ impl Refused {
                 | Self::BodyTooLarge
                 | Self::BodyBroken(_)
                 | Self::Expectation
+                | Self::Exhausted
         )
     }
 

@@ -67,6 +67,7 @@ pub(super) async fn upgrade(
         Err(Refused::Handshake(_) | Refused::NoWebSocket) => UpgradeResult::BadRequest,
         Err(Refused::NoPeer) => UpgradeResult::NoPeer,
         Err(Refused::GatewayTimeout) => UpgradeResult::Timeout,
+        Err(Refused::Exhausted) => UpgradeResult::Limit,
         Err(_) => UpgradeResult::UpstreamError,
     });
     result
@@ -103,7 +104,9 @@ async fn pass_on(
             }
             Err(failure) => failure,
         };
-        lease.failed();
+        if !failure.is_ours() {
+            lease.failed();
+        }
         exchange.complain(&lease, &failure);
         last = failure.refused();
         if !attempts.may_go_on(&failure, &parts.method, true) {

@@ -66,6 +66,8 @@ label! {
         Tls = "tls",
         /// There was no local port left.
         NoLocalPort = "no_local_port",
+        /// This process had no descriptor left.
+        NoDescriptor = "no_descriptor",
     }
 }
 

@@ -1,13 +1,14 @@
 //! Sockets of either kind as one type, and connections that may carry TLS. Not here: who connects
 //! where (`upstream`), and what is said over them (`http`, `relay`).
 
+pub mod descriptors;
 pub mod listen;
 pub mod proxy_protocol;
 pub mod tls;
 
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -46,6 +47,15 @@ pub enum Stream {
     Tcp(TcpStream),
     /// Unix.
     Unix(UnixStream),
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(stream) => stream.as_fd(),
+            Self::Unix(stream) => stream.as_fd(),
+        }
+    }
 }
 
 impl Stream {

@@ -2,8 +2,7 @@
 //! hands (TLS), and go to `http`.
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -16,12 +15,12 @@ use crate::limits::{Connections, Permit};
 use crate::metrics::{ActiveConnection, HandshakeResult, ListenerSeries, RejectReason};
 use crate::net::listen::Listener;
 use crate::net::tls::AcceptError;
-use crate::net::{ClientAddr, Conn, Stream, proxy_protocol};
+use crate::net::{ClientAddr, Conn, Stream, descriptors, proxy_protocol};
 
 /// How long accepting rests when the process or the system has no descriptor left.
 const REST: Duration = Duration::from_millis(100);
 /// How often that is said.
-const SAY_EVERY: u64 = 60;
+const SAY_EVERY: Duration = Duration::from_secs(60);
 
 /// What every connection of a listener needs.
 #[derive(Clone)]
@@ -40,6 +39,13 @@ pub(super) async fn run(listener: Arc<Listener>, entrance: Entrance) {
     loop {
         match listener.accept().await {
             Ok((stream, client, local)) => {
+                if descriptors::is_reserved(&stream) {
+                    entrance.series.rejected(RejectReason::Limit);
+                    drop(stream);
+                    say_exhausted(&descriptors::none_left());
+                    tokio::time::sleep(REST).await;
+                    continue;
+                }
                 let Some(permit) = entrance.connections.admit() else {
                     entrance.series.rejected(RejectReason::Limit);
                     continue;
@@ -50,7 +56,7 @@ pub(super) async fn run(listener: Arc<Listener>, entrance: Entrance) {
                     receive(entrance, stream, client, local, permit, active).await;
                 });
             }
-            Err(error) if is_exhausted(&error) => {
+            Err(error) if descriptors::is_exhausted(&error) => {
                 say_exhausted(&error);
                 tokio::time::sleep(REST).await;
             }
@@ -60,25 +66,16 @@ pub(super) async fn run(listener: Arc<Listener>, entrance: Entrance) {
     }
 }
 
-fn is_exhausted(error: &io::Error) -> bool {
-    use nix::errno::Errno;
-    let exhausted = [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM];
-    error.raw_os_error().is_some_and(|code| exhausted.contains(&Errno::from_raw(code)))
-}
-
 /// Once a minute, with the number to set.
 fn say_exhausted(error: &io::Error) {
-    static SAID: AtomicU64 = AtomicU64::new(0);
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let now = now.unwrap_or_default().as_secs();
-    let last = SAID.load(Ordering::Relaxed);
-    let due = now.saturating_sub(last) >= SAY_EVERY;
-    if due && SAID.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-        let limit = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE);
-        let limit = limit.map_or(0, |(soft, _)| soft);
+    static SAID: Mutex<Option<Instant>> = Mutex::new(None);
+    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+    if said.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
+        *said = Some(Instant::now());
         tracing::error!(
-            "no descriptor is left for connections: {error}; the limit is {limit}, a tunnel takes \
-             two: raise LimitNOFILE (systemd) or `ulimit -n`, or lower `worker_connections`"
+            "no descriptor is left for connections: {error}; the limit is {}, a tunnel takes two: \
+             raise LimitNOFILE (systemd) or `ulimit -n`, or lower `worker_connections`",
+            descriptors::limit()
         );
     }
 }

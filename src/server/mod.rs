@@ -27,6 +27,7 @@ use crate::limits::Connections;
 use error_log::ErrorLog;
 use listeners::Listeners;
 use pid::PidFile;
+use reload::Coming;
 use watch::Watch;
 
 /// A running process.
@@ -42,6 +43,8 @@ struct Process {
     watch: Option<Watch>,
     /// What the watched files held when they were last read.
     fingerprint: u64,
+    /// A new configuration on its way.
+    coming: Coming,
     /// Configurations seen, the bad ones too.
     revision: u64,
     /// Removed at the end.

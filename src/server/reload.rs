@@ -3,23 +3,99 @@
 //! they follow.
 
 use std::fmt;
+use std::future::pending;
 use std::sync::Arc;
+
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
 
 use super::listeners::{Bound, Purpose};
 use super::start::load;
 use super::watch::fingerprint;
 use super::{NOTICE, Process, accept, endpoint};
+use crate::config::Loaded;
+use crate::config::diagnostic::Diagnostics;
 use crate::config::model::Config;
 use crate::http::Generation;
 
+/// A configuration as it was read, or what is wrong with it.
+type Read = Result<Loaded, Diagnostics>;
+
+/// A new configuration on its way. Nothing else waits for it, signals least of all.
+#[derive(Debug, Default)]
+pub(super) struct Coming {
+    /// Files have changed; when they are looked at: editors and tools write in several steps.
+    settled: Option<Instant>,
+    /// Being read, on a thread of its own: a name may take long to look up.
+    reading: Option<JoinHandle<Read>>,
+    /// Asked for once more since that began.
+    again: bool,
+}
+
+/// What comes of it.
+#[derive(Debug)]
+pub(super) enum News {
+    /// Changed files have had the time to settle.
+    Settled,
+    /// The configuration has been read.
+    Read(Box<Read>),
+}
+
+impl Coming {
+    /// # Cancel safety
+    /// Cancel safe.
+    pub(super) async fn news(&mut self) -> News {
+        loop {
+            tokio::select! {
+                () = at(self.settled) => {
+                    self.settled = None;
+                    return News::Settled;
+                }
+                result = joined(&mut self.reading) => {
+                    self.reading = None;
+                    match result {
+                        Ok(read) => return News::Read(Box::new(read)),
+                        Err(error) => tracing::error!("the configuration was not read: {error}"),
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => pending().await,
+    }
+}
+
+async fn joined<T>(task: &mut Option<JoinHandle<T>>) -> Result<T, tokio::task::JoinError> {
+    match task {
+        Some(task) => task.await,
+        None => pending().await,
+    }
+}
+
 impl Process {
-    /// Reads the configuration again.
+    /// Reads the configuration again; [`Process::take_over`] goes on.
     pub(super) fn reload(&mut self) {
-        self.revision += 1;
+        if self.coming.reading.is_some() {
+            self.coming.again = true;
+            return;
+        }
         let old = self.config();
         // Taken before anything is read: what is written from now on is news.
         self.fingerprint = fingerprint(&old.files, &old.include_dirs);
-        match self.try_reload() {
+        let source = self.source.clone();
+        self.coming.reading = Some(tokio::task::spawn_blocking(move || load(&source)));
+    }
+
+    /// A configuration has been read: it runs from now on, or the old one goes on running.
+    pub(super) fn take_over(&mut self, read: Read) {
+        self.revision += 1;
+        let old = self.config();
+        match self.try_take_over(read) {
             Ok(()) => {
                 self.shared.metrics.config_loaded(true, self.revision);
                 tracing::info!(target: NOTICE, "configuration {} is running", self.revision);
@@ -37,11 +113,13 @@ impl Process {
         }
         // Anew even if nothing changed: a directory may have been replaced by another.
         self.watch_files(&new);
+        if std::mem::take(&mut self.coming.again) {
+            self.reload();
+        }
     }
 
-    fn try_reload(&mut self) -> Result<(), Box<dyn fmt::Display>> {
-        let loaded =
-            load(&self.source).map_err(|error| Box::new(error) as Box<dyn fmt::Display>)?;
+    fn try_take_over(&mut self, read: Read) -> Result<(), Box<dyn fmt::Display>> {
+        let loaded = read.map_err(|error| Box::new(error) as Box<dyn fmt::Display>)?;
         if !loaded.warnings.is_empty() {
             tracing::warn!("{}", loaded.warnings);
         }
@@ -91,20 +169,22 @@ impl Process {
         });
     }
 
-    /// Something has happened where the files are: reloads if they hold something else now.
-    pub(super) async fn look_at_files(&mut self) {
+    /// Something has happened where the files are.
+    pub(super) fn files_changed(&mut self) {
+        if let Some(delay) = self.config().auto_reload {
+            self.coming.settled.get_or_insert(Instant::now() + delay);
+        }
+    }
+
+    /// Reloads if the files hold something else now.
+    pub(super) fn look_at_files(&mut self) {
         let config = self.config();
-        let Some(delay) = config.auto_reload else {
-            return;
-        };
-        // Editors and tools write in several steps.
-        tokio::time::sleep(delay).await;
         if let Some(watch) = &mut self.watch {
             watch.settle();
         }
-        if fingerprint(&config.files, &config.include_dirs) == self.fingerprint {
-            self.watch_files(&config);
-        } else {
+        // Watched before they are read: nothing falls between.
+        self.watch_files(&config);
+        if fingerprint(&config.files, &config.include_dirs) != self.fingerprint {
             self.reload();
         }
     }

@@ -4,6 +4,7 @@ use std::future::pending;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::reload::News;
 use super::stop::Stopping;
 use super::watch::Watch;
 use super::{NOTICE, Process};
@@ -19,7 +20,7 @@ pub(super) struct Signals {
 }
 
 /// What the process is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum Told {
     Reload,
     Reopen,
@@ -28,6 +29,7 @@ enum Told {
     Terminate,
     StopAccepting,
     FilesChanged,
+    News(News),
     Tick,
 }
 
@@ -83,11 +85,14 @@ impl Process {
             let told = tokio::select! {
                 told = signals.next() => told,
                 () = files_changed(&mut self.watch) => Told::FilesChanged,
+                news = self.coming.news() => Told::News(news),
                 () = tokio::time::sleep(super::stop::STEP), if ticks => Told::Tick,
             };
             match told {
                 Told::Reload if stopping.is_none() => self.reload(),
-                Told::FilesChanged if stopping.is_none() => self.look_at_files().await,
+                Told::FilesChanged if stopping.is_none() => self.files_changed(),
+                Told::News(News::Settled) if stopping.is_none() => self.look_at_files(),
+                Told::News(News::Read(loaded)) if stopping.is_none() => self.take_over(*loaded),
                 Told::Reopen => {
                     self.error_log.reopen();
                     self.shared.log_writer.reopen();
@@ -97,7 +102,7 @@ impl Process {
                 Told::Terminate if stopping.is_none() => stopping = Some(self.drain()),
                 Told::Fast | Told::Terminate | Told::Quit => break,
                 // While stopping, a new configuration comes too late.
-                Told::Reload | Told::FilesChanged | Told::Tick => {}
+                Told::Reload | Told::FilesChanged | Told::News(_) | Told::Tick => {}
             }
             if let Some(stopping) = &mut stopping
                 && self.is_done(stopping)

@@ -13,6 +13,7 @@ use tokio::sync::watch as channel;
 use super::error_log::ErrorLog;
 use super::listeners::Listeners;
 use super::pid::PidFile;
+use super::reload::Coming;
 use super::signals::Signals;
 use super::watch::{Watch, fingerprint};
 use super::{NOTICE, Process};
@@ -165,6 +166,7 @@ impl Process {
             draining: channel::Sender::new(false),
             watch,
             fingerprint: fingerprint(&config.files, &config.include_dirs),
+            coming: Coming::default(),
             revision: 1,
             pid,
         };

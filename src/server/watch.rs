@@ -36,6 +36,9 @@ impl Watch {
         for file in files {
             add_with_links(file, &mut wanted);
         }
+        // Of a directory that is gone, the nearest one above it: it may come back.
+        let gone: Vec<_> = wanted.iter().filter(|dir| !dir.exists()).cloned().collect();
+        wanted.extend(gone.iter().filter_map(|dir| nearest_above(dir)));
         for gone in self.dirs.difference(&wanted) {
             // A directory that was removed took its watch along.
             let _gone = self.watcher.unwatch(gone);
@@ -63,6 +66,10 @@ impl Watch {
     pub(super) fn settle(&mut self) {
         while self.events.try_recv().is_ok() {}
     }
+}
+
+fn nearest_above(dir: &Path) -> Option<PathBuf> {
+    dir.ancestors().find(|dir| dir.exists()).map(Path::to_owned)
 }
 
 /// The parents of a path and of every link on the way to its target.
@@ -155,6 +162,29 @@ mod tests {
         std::fs::rename(at("..data_tmp"), at("..data")).unwrap();
         assert!(seen(&mut watch).await);
         assert_ne!(fingerprint(&files, &[]), before);
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_comes_back_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("deep/deeper");
+        let files = vec![dir.join("a.toml")];
+        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::write(&files[0], "1").unwrap();
+        let mut watch = Watch::new().unwrap();
+        watch.set(&files, &[]);
+        std::fs::remove_dir_all(folder.path().join("deep")).unwrap();
+        assert!(seen(&mut watch).await);
+        watch.set(&files, &[]);
+        watch.settle();
+        for step in ["deep", "deep/deeper"] {
+            std::fs::create_dir(folder.path().join(step)).unwrap();
+            assert!(seen(&mut watch).await, "{step}");
+            watch.set(&files, &[]);
+            watch.settle();
+        }
+        std::fs::write(&files[0], "1").unwrap();
+        assert!(seen(&mut watch).await);
     }
 
     #[test]

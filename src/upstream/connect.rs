@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use super::Lease;
 use crate::config::model::PeerAddr;
 use crate::metrics::ConnectResult;
 use crate::net::tls::Connector;
-use crate::net::{Conn, Stream};
+use crate::net::{Conn, Stream, descriptors};
 
 /// How to reach the peers of a location.
 #[derive(Debug)]
@@ -42,6 +43,8 @@ pub enum ConnectError {
     Tls(io::Error),
     /// No local port is left for this peer.
     NoLocalPort(io::Error),
+    /// No descriptor is left for any peer: nothing is known of this one.
+    NoDescriptor(io::Error),
 }
 
 impl std::fmt::Display for ConnectError {
@@ -52,6 +55,7 @@ impl std::fmt::Display for ConnectError {
             Self::Reset(error) => write!(f, "reset while shaking hands: {error}"),
             Self::Tls(error) => write!(f, "TLS handshake failed: {error}"),
             Self::NoLocalPort(error) => write!(f, "no local port is left: {error}"),
+            Self::NoDescriptor(error) => write!(f, "no descriptor is left: {error}"),
         }
     }
 }
@@ -72,6 +76,7 @@ pub async fn connect(lease: &Lease, options: &ConnectOptions) -> Result<Conn, Co
         Err(ConnectError::Reset(_)) => ConnectResult::Reset,
         Err(ConnectError::Tls(_)) => ConnectResult::Tls,
         Err(ConnectError::NoLocalPort(_)) => ConnectResult::NoLocalPort,
+        Err(ConnectError::NoDescriptor(_)) => ConnectResult::NoDescriptor,
     });
     if result.is_ok() {
         lease.upstream.connected(started.elapsed());
@@ -83,7 +88,7 @@ async fn attempt(addr: &PeerAddr, options: &ConnectOptions) -> Result<Conn, Conn
     let stream = match addr {
         PeerAddr::Tcp(addr) => Stream::Tcp(tcp(*addr, options).await.map_err(classify)?),
         PeerAddr::Unix(path) => {
-            Stream::Unix(UnixStream::connect(path).await.map_err(ConnectError::Refused)?)
+            Stream::Unix(leave_reserve(UnixStream::connect(path).await).map_err(classify)?)
         }
     };
     match &options.tls {
@@ -99,6 +104,7 @@ async fn attempt(addr: &PeerAddr, options: &ConnectOptions) -> Result<Conn, Conn
 
 fn classify(error: io::Error) -> ConnectError {
     match error.kind() {
+        _ if descriptors::is_exhausted(&error) => ConnectError::NoDescriptor(error),
         io::ErrorKind::AddrNotAvailable => ConnectError::NoLocalPort(error),
         io::ErrorKind::ConnectionReset => ConnectError::Reset(error),
         io::ErrorKind::TimedOut => ConnectError::Timeout,
@@ -106,8 +112,16 @@ fn classify(error: io::Error) -> ConnectError {
     }
 }
 
+/// Closes a socket that has taken one of the last descriptors.
+fn leave_reserve<S: AsFd>(socket: io::Result<S>) -> io::Result<S> {
+    match socket {
+        Ok(socket) if descriptors::is_reserved(&socket) => Err(descriptors::none_left()),
+        socket => socket,
+    }
+}
+
 async fn tcp(addr: SocketAddr, options: &ConnectOptions) -> io::Result<TcpStream> {
-    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None)?;
+    let socket = leave_reserve(Socket::new(Domain::for_address(addr), Type::STREAM, None))?;
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
     if let Some(source) = options.source(addr) {

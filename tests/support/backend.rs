@@ -29,7 +29,11 @@ impl Echo {
     }
 
     pub async fn start_at(addr: SocketAddr, name: &str) -> Self {
-        let listener = TcpListener::bind(addr).await.unwrap();
+        Self::serve_on(TcpListener::bind(addr).await.unwrap(), name)
+    }
+
+    pub fn serve_on(listener: TcpListener, name: &str) -> Self {
+        let addr = listener.local_addr().unwrap();
         let open = Arc::new(AtomicUsize::new(0));
         let (counter, name) = (Arc::clone(&open), name.to_owned());
         let task = tokio::spawn(async move {

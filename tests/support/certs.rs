@@ -35,9 +35,23 @@ impl Authority {
 
     /// A leaf for these names; its files are called `NAME.pem` and `NAME.key.pem`.
     pub fn leaf(&self, name: &str, hosts: &[&str]) -> Leaf {
+        self.sign(name, hosts, |_| ())
+    }
+
+    /// One that ended long ago.
+    pub fn expired_leaf(&self, name: &str, hosts: &[&str]) -> Leaf {
+        self.sign(name, hosts, |params| {
+            params.not_before = rcgen::date_time_ymd(2001, 1, 1);
+            params.not_after = rcgen::date_time_ymd(2002, 1, 1);
+        })
+    }
+
+    fn sign(&self, name: &str, hosts: &[&str], change: impl Fn(&mut CertificateParams)) -> Leaf {
         let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
         let key = KeyPair::generate().unwrap();
-        let leaf = CertificateParams::new(hosts).unwrap().signed_by(&key, &self.issuer).unwrap();
+        let mut params = CertificateParams::new(hosts).unwrap();
+        change(&mut params);
+        let leaf = params.signed_by(&key, &self.issuer).unwrap();
         let (certificate, key_file) =
             (self.folder.join(format!("{name}.pem")), self.folder.join(format!("{name}.key.pem")));
         std::fs::write(&certificate, leaf.pem()).unwrap();

@@ -5,6 +5,7 @@ pub mod backend;
 pub mod certs;
 pub mod client;
 pub mod proxy;
+pub mod wire;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU32, Ordering};

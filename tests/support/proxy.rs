@@ -31,11 +31,43 @@ impl Proxy {
     }
 
     pub async fn start_in(folder: TempDir, config: &str) -> Self {
+        Self::run(folder, config, Command::new(env!("CARGO_BIN_EXE_wayhold"))).await
+    }
+
+    /// Starts one under a resource limit, in the words of `prlimit`.
+    pub async fn start_limited(folder: TempDir, config: &str, limit: &str) -> Self {
+        let mut command = Command::new("prlimit");
+        command.arg(limit).arg(env!("CARGO_BIN_EXE_wayhold"));
+        Self::run(folder, config, command).await
+    }
+
+    /// Starts one that sees these files in the place of the system's; `None` when this machine does
+    /// not let us.
+    pub async fn start_with_mounts(
+        folder: TempDir,
+        config: &str,
+        mounts: &[(PathBuf, &str)],
+    ) -> Option<Self> {
+        let unshare = ["--mount", "--propagation", "private"];
+        if !Command::new("unshare").args(unshare).arg("true").status().is_ok_and(|s| s.success()) {
+            return None;
+        }
+        let mut script = String::from("set -e\n");
+        for (file, place) in mounts {
+            script.push_str(&format!("mount --bind {} {place}\n", file.display()));
+        }
+        script.push_str("exec \"$0\" \"$@\"");
+        let mut command = Command::new("unshare");
+        command.args(unshare).args(["sh", "-c", &script, env!("CARGO_BIN_EXE_wayhold")]);
+        Some(Self::run(folder, config, command).await)
+    }
+
+    async fn run(folder: TempDir, config: &str, mut command: Command) -> Self {
         let metrics = address(9145);
         let file = folder.path().join("wayhold.toml");
         let proxy_config = Self::complete(&folder, metrics, config);
         std::fs::write(&file, proxy_config).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_wayhold"))
+        let child = command
             .arg("-c")
             .arg(&file)
             .stdin(Stdio::null())
@@ -55,9 +87,10 @@ impl Proxy {
 
     fn complete(folder: &TempDir, metrics: SocketAddr, config: &str) -> String {
         let pid = folder.path().join("wayhold.pid");
+        let set = config.contains("auto_reload_delay");
+        let delay = if set { "" } else { "auto_reload_delay = \"50ms\"\n" };
         format!(
-            "pid = {pid:?}\nerror_log_level = \"info\"\nauto_reload_delay = \"50ms\"\n\
-             {config}\n[metrics]\nlisten = \"{metrics}\"\n"
+            "pid = {pid:?}\nerror_log_level = \"info\"\n{delay}{config}\n[metrics]\nlisten = \"{metrics}\"\n"
         )
     }
 
