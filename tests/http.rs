@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
+use crate::support::backend::scripted;
 use crate::support::client::{self, read_all, read_head};
 use crate::support::proxy::Proxy;
 use crate::support::{address, within};
@@ -60,6 +61,45 @@ async fn connections_are_kept_on_both_sides() {
         assert!(body.starts_with(&format!("GET /{number} HTTP/1.1")), "{body}");
     }
     assert!(connections.load(Ordering::Relaxed) <= 2, "one request's connection is the next one's");
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_after_its_time() {
+    let ((upstream, _), listen) = (mirror().await, address(8080));
+    let more = "[[server.location]]\npath = \"/own\"\nreturn = { status = 200, body = \"ok\" }\n";
+    let config = format!("keepalive_timeout = \"300ms\"\n{}", config(listen, upstream, more));
+    let _proxy = Proxy::start(&config).await;
+    for path in ["/", "/own"] {
+        let mut stream = client::tcp(listen).await;
+        for _ in 0..2 {
+            let request = format!("GET {path} HTTP/1.1\r\nHost: a.test\r\n\r\n");
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let head = read_head(&mut stream).await;
+            assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+            let length: usize = head
+                .lines()
+                .find_map(|line| {
+                    line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok()
+                })
+                .unwrap();
+            stream.read_exact(&mut vec![0; length]).await.unwrap();
+        }
+        let rest = within("the end of the connection", read_all(&mut stream)).await;
+        assert_eq!(rest, "");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_with_two_lengths_has_one_behind_the_proxy() {
+    let listener = TcpListener::bind(address(9000)).await.unwrap();
+    let listen = address(8080);
+    let _proxy = Proxy::start(&config(listen, listener.local_addr().unwrap(), "")).await;
+    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 50\r\nTransfer-Encoding: chunked\r\n\r\n\
+        5\r\nhello\r\n0\r\n\r\n";
+    let ask = client::exchange(listen, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    let (_, got) = tokio::join!(scripted(&listener, answer), ask);
+    let got = got.to_ascii_lowercase();
+    assert!(got.contains("hello") && !got.contains("content-length: 50"), "{got}");
 }
 
 #[tokio::test]

@@ -53,7 +53,7 @@ async fn two_thousand_tunnels_live_through_fifty_reloads() {
     let path = folder.path().to_owned();
     // Another certificate, timeout, route, weight and listener each time.
     let config = |round: usize| {
-        // In files of its own: a pair that is replaced in place is wrong for a moment.
+        // In files of its own: halves of two pairs, read between two writes, would be rejected.
         let leaf = authority.leaf(&format!("site-{round}"), &["chat.test"]);
         let more = if round % 2 == 1 { format!(", \"{extra}\"") } else { String::new() };
         format!(

@@ -200,7 +200,8 @@ impl Tunnel {
             other.want_close = None;
         } else if tidy {
             // A leg that has sent its Close gets it echoed: that completes its handshake.
-            let echo = other.close_received.then_some(self.streams[to as usize].close_code);
+            let echo =
+                other.close_received.then(|| echo_code(self.streams[to as usize].close_code));
             other.want_close.get_or_insert(echo.unwrap_or(lost));
             code = Some(lost);
         } else {
@@ -381,6 +382,16 @@ impl Tunnel {
         self.mask_seed = self.mask_seed.wrapping_add(1);
         let mixed = mix(self.mask_seed);
         [(mixed >> 8) as u8, (mixed >> 16) as u8, (mixed >> 24) as u8, (mixed >> 32) as u8]
+    }
+}
+
+/// The code that answers a Close frame with this one: none where a code of ours may not be it
+/// (RFC 6455 §7.4).
+const fn echo_code(code: u16) -> u16 {
+    match code {
+        1004..=1006 | 1015 => NO_CODE,
+        1000..5000 => code,
+        _ => NO_CODE,
     }
 }
 

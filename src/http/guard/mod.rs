@@ -13,7 +13,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::{Buf as _, BytesMut};
@@ -44,6 +44,8 @@ pub(super) struct Verdicts {
     refused: Mutex<Option<(u64, Refusal)>>,
     /// Requests that have been answered in full.
     answered: AtomicU64,
+    /// The reader, while nothing but the end of an answer starts its clock.
+    reader: Mutex<Option<Waker>>,
 }
 
 impl Verdicts {
@@ -60,6 +62,15 @@ impl Verdicts {
     /// An answer has been given in full, or given up.
     pub(super) fn answered(&self) {
         self.answered.fetch_add(1, Ordering::Relaxed);
+        // hyper may have looked for the next request before this.
+        let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+
+    fn wake_when_answered(&self, reader: &Waker) {
+        *self.reader.lock().unwrap_or_else(PoisonError::into_inner) = Some(reader.clone());
     }
 }
 
@@ -185,6 +196,8 @@ impl Guard {
     /// Runs the clock of what is being waited for; ready when it has run out. `progress` says that
     /// bytes have come since it was last asked.
     fn poll_clock(&mut self, cx: &mut Context<'_>, progress: bool) -> Poll<()> {
+        // Left before looking, so that no answer ends unseen in between.
+        self.verdicts.wake_when_answered(cx.waker());
         let phase = self.waiting_for();
         let timeout = match phase {
             Phase::Idle => self.timeouts.keepalive,

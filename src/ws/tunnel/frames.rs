@@ -79,6 +79,12 @@ impl Tunnel {
         let too_big = !header.is_control() && self.too_big(from, &header, cx);
         if too_big {
             self.eject(Cause::TooBig, cx);
+            // A tunnel that is closing already is not ejected; yet nothing may follow the hole that
+            // this frame leaves.
+            let other = &mut self.legs[to];
+            if !other.close_sent && !other.dead {
+                other.want_close.get_or_insert(cx.policy.close_codes.too_big);
+            }
             // The frame is not let through, so this is a boundary.
             if self.wants(from.other()) {
                 self.put_wanted(from.other(), cx, cut.settle(start));
@@ -174,9 +180,12 @@ impl Tunnel {
         }
     }
 
-    /// The answer to our ping is swallowed; somebody else's pong goes on.
+    /// The answer to our ping is swallowed; somebody else's pong goes on, unless a Close of ours
+    /// overtook it.
     fn decide_held(&mut self, from: Side, pos: usize, cx: &Context<'_>, cut: &mut Cut<'_>) {
         let expected = self.ping_payload(from);
+        let to = &self.legs[from.other() as usize];
+        let passes = !to.close_sent && !to.dead;
         let stream = &mut self.streams[from as usize];
         stream.fate = Fate::Drop;
         let held = &stream.held[..usize::from(stream.held_len)];
@@ -184,7 +193,9 @@ impl Tunnel {
         let mask = stream.frame.mask;
         let ours = (0..).zip(payload).zip(&expected).all(|((i, b), e)| unmask(*b, i, mask) == *e);
         if !ours {
-            cut.insert(pos, held);
+            if passes {
+                cut.insert(pos, held);
+            }
             return;
         }
         let leg = &mut self.legs[from as usize];
@@ -220,7 +231,8 @@ impl Tunnel {
     pub(super) fn release_withheld(&mut self, from: Side, out: &mut Vec<u8>) -> bool {
         let to = &self.legs[from.other() as usize];
         let stream = &mut self.streams[from as usize];
-        if stream.tracker.at_boundary() {
+        // An impossible header is not passed on, whole or in pieces.
+        if stream.tracker.at_boundary() || self.legs[from as usize].deaf {
             return true;
         }
         if to.close_sent || to.dead {
@@ -241,6 +253,9 @@ impl super::Stream {
     /// The first two bytes of a Close frame's payload are its code (RFC 6455 §5.5.1). `bytes` has
     /// just been counted by the tracker.
     fn read_close_code(&mut self, bytes: &[u8]) {
+        if self.frame.len < 2 {
+            return;
+        }
         let first = self.frame.len - self.tracker.remaining() - bytes.len() as u64;
         for (offset, byte) in (first..2).zip(bytes) {
             let byte = unmask(*byte, offset, self.frame.mask);

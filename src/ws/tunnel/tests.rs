@@ -6,6 +6,8 @@ use super::*;
 use crate::config::model::CloseCodes;
 use crate::ws::frame::Event;
 
+mod found;
+
 const MASK: [u8; 4] = [0x12, 0x34, 0x56, 0x78];
 
 pub(crate) fn policy() -> Policy {
