@@ -41,7 +41,7 @@ section! {
         include: List<Text> { default([]); "same"; A }
         /// Reload when a configuration file or a certificate changes.
         auto_reload: bool { default(true); "–"; A }
-        /// How long to wait for further changes before that.
+        /// How long nothing more may happen before that; at most ten times as long in all.
         auto_reload_delay: Time { default("300ms"); "–"; A }
         /// Variables computed from others.
         map: Tables<MapSection> { unset("none"); "map"; N }
