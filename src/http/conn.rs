@@ -76,7 +76,7 @@ pub async fn serve(
     let Some(server) = generations.load().default_server(&listener).cloned() else {
         return;
     };
-    let tls = conn.tls_info();
+    let tls = conn.tls_info().cloned();
     let verdicts = Arc::<Verdicts>::default();
     let guard = Guard::new(conn, &server, Arc::clone(&verdicts));
     let mut stop = draining.clone();

@@ -26,6 +26,7 @@ use super::rewrite;
 use crate::access_log::WsRecord;
 use crate::config::model::{Policy, Proxy};
 use crate::metrics::{TunnelSeries, UpgradeResult};
+use crate::net::{Conn, Parts};
 use crate::relay::{Engine, Keep, Leg, NewTunnel, RouteKey};
 use crate::upstream::Lease;
 use crate::ws::handshake::{self, Accept, BadRequest};
@@ -210,14 +211,16 @@ impl Opening {
 fn client_leg(upgraded: hyper::upgrade::Upgraded) -> Option<Leg> {
     let UpgradedParts { io, read_buf, .. } = upgraded.downcast::<TokioIo<Guard>>().ok()?;
     let (conn, behind) = io.into_inner().into_parts();
-    let (fd, tls) = conn.into_parts().ok()?;
-    let mut early = read_buf.to_vec();
-    early.extend_from_slice(&behind);
-    Some(Leg { fd, tls, early })
+    leg(conn, &[&read_buf, &behind])
 }
 
 fn upstream_leg(upgraded: hyper::upgrade::Upgraded) -> Option<Leg> {
     let UpgradedParts { io, read_buf, .. } = upgraded.downcast::<TokioIo<Clocked>>().ok()?;
-    let (fd, tls) = io.into_inner().into_inner().into_parts().ok()?;
-    Some(Leg { fd, tls, early: read_buf.to_vec() })
+    leg(io.into_inner().into_inner(), &[&read_buf])
+}
+
+/// A connection and what was read from it behind the handshake, in its order.
+fn leg(conn: Conn, read: &[&[u8]]) -> Option<Leg> {
+    let Parts { fd, tls, early, unsent } = conn.into_parts().ok()?;
+    Some(Leg { fd, tls, early: [&read.concat()[..], &early].concat(), unsent })
 }

@@ -16,6 +16,9 @@ use nix::sys::socket::{MsgFlags, recv};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use self::tls::session::Session;
+use self::tls::{TlsInfo, TlsParts, TlsStream};
+
 /// Where a connection comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientAddr {
@@ -102,35 +105,44 @@ pub enum Conn {
     /// Without.
     Plain(Stream),
     /// With; the session can be taken out.
-    Tls(Box<tokio_rustls::TlsStream<Stream>>),
+    Tls(Box<TlsStream>),
+}
+
+/// A connection taken apart.
+#[derive(Debug)]
+pub struct Parts {
+    /// The socket, non-blocking.
+    pub fd: OwnedFd,
+    /// The TLS session, when there is one.
+    pub tls: Option<Box<Session>>,
+    /// Plaintext that came and was not read.
+    pub early: Vec<u8>,
+    /// Bytes of the connection that are still to be sent, before any others.
+    pub unsent: Vec<u8>,
 }
 
 impl Conn {
-    /// Takes socket and TLS session apart, for the relay.
-    pub fn into_parts(self) -> io::Result<(OwnedFd, Option<Box<rustls::Connection>>)> {
+    /// Takes it apart, for the relay.
+    pub fn into_parts(self) -> io::Result<Parts> {
         match self {
-            Self::Plain(stream) => Ok((stream.into_fd()?, None)),
+            Self::Plain(stream) => Ok(Parts {
+                fd: stream.into_fd()?,
+                tls: None,
+                early: Vec::new(),
+                unsent: Vec::new(),
+            }),
             Self::Tls(stream) => {
-                let (stream, session): (Stream, rustls::Connection) = match *stream {
-                    tokio_rustls::TlsStream::Client(stream) => {
-                        let (stream, session) = stream.into_inner();
-                        (stream, session.into())
-                    }
-                    tokio_rustls::TlsStream::Server(stream) => {
-                        let (stream, session) = stream.into_inner();
-                        (stream, session.into())
-                    }
-                };
-                Ok((stream.into_fd()?, Some(Box::new(session))))
+                let TlsParts { stream, session, early, unsent } = stream.into_parts();
+                Ok(Parts { fd: stream.into_fd()?, tls: Some(session), early, unsent })
             }
         }
     }
 
     /// What the TLS session settled on.
-    pub fn tls_info(&self) -> Option<tls::TlsInfo> {
+    pub fn tls_info(&self) -> Option<&TlsInfo> {
         match self {
             Self::Plain(_) => None,
-            Self::Tls(stream) => Some(tls::TlsInfo::of(stream)),
+            Self::Tls(stream) => Some(stream.info()),
         }
     }
 }

@@ -7,9 +7,9 @@ use std::net::Shutdown;
 use std::os::fd::AsRawFd;
 
 use nix::libc;
-use rustls::Connection;
 use socket2::Socket;
 
+use crate::net::tls::session::{Ended, MAX_REST, Sealed, Session};
 use crate::ws::Millis;
 use crate::ws::tunnel::End;
 
@@ -22,14 +22,29 @@ pub(super) enum Got {
     End(End),
 }
 
+/// Bytes read at once.
+pub(super) const CHUNK: usize = 64 * 1024;
+
+/// What a TLS leg needs while it is read or written, the worker's own.
+#[derive(Debug)]
+pub(super) struct Scratch {
+    records: Vec<u8>,
+    sealed: Sealed,
+}
+
+impl Scratch {
+    pub(super) fn new() -> Self {
+        Self { records: vec![0; MAX_REST + CHUNK], sealed: Sealed::default() }
+    }
+}
+
 /// One leg of a tunnel.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "independent facts of a socket")]
 pub(super) struct Leg {
     socket: Socket,
-    tls: Option<Box<Connection>>,
-    /// What the socket did not take; empty, and without memory, nearly always. With TLS the rest
-    /// waits in the session, as records.
+    tls: Option<Box<Session>>,
+    /// What the socket did not take; empty, and without memory, nearly always.
     pending: Vec<u8>,
     /// The socket may have something to read.
     pub(super) readable: bool,
@@ -38,45 +53,34 @@ pub(super) struct Leg {
     /// A write failed: nothing goes to it any more; its last bytes may still be read.
     broken: bool,
     fin_sent: bool,
-    /// Plaintext bytes given to the session that wait there, for the gauge.
-    waiting: usize,
 }
 
 impl Leg {
-    pub(super) fn new(socket: Socket, mut tls: Option<Box<Connection>>) -> Self {
-        if let Some(tls) = &mut tls {
-            // The relay bounds what it hands over; the session must take it whole.
-            tls.set_buffer_limit(None);
-        }
+    pub(super) const fn new(socket: Socket, tls: Option<Box<Session>>, unsent: Vec<u8>) -> Self {
         Self {
             socket,
             tls,
-            pending: Vec::new(),
+            pending: unsent,
             readable: true,
             hung_up: false,
             broken: false,
             fin_sent: false,
-            waiting: 0,
         }
-    }
-
-    pub(super) const fn is_tls(&self) -> bool {
-        self.tls.is_some()
     }
 
     pub(super) const fn socket(&self) -> &Socket {
         &self.socket
     }
 
-    /// Reads what is there, up to the room in `plain`. `records` is scratch space for TLS.
+    /// Reads what is there, up to `room` bytes, to `plain`.
     #[inline]
-    pub(super) fn read(&mut self, plain: &mut [u8], records: &mut [u8]) -> Got {
+    pub(super) fn read(&mut self, plain: &mut [u8], room: usize, scratch: &mut Scratch) -> Got {
         if self.tls.is_some() {
-            return self.read_tls(plain, records);
+            return self.read_tls(plain, room, scratch);
         }
-        match receive(&self.socket, plain) {
+        match receive(&self.socket, &mut plain[..room]) {
             Ok(0) => Got::End(self.end()),
-            Ok(len) => Got::Bytes { len, more: len == plain.len() || self.hung_up },
+            Ok(len) => Got::Bytes { len, more: len == room || self.hung_up },
             Err(error) => Self::failed(&error),
         }
     }
@@ -92,55 +96,61 @@ impl Leg {
         if self.broken { End::Reset } else { End::Eof }
     }
 
-    /// Records from the socket through the session. `plain` has room for what `records` can hold
-    /// and one record more, so nothing readable stays in the session.
-    fn read_tls(&mut self, plain: &mut [u8], records: &mut [u8]) -> Got {
+    /// Records from the socket through the session, which keeps none that is complete: `plain` has
+    /// room for all that `scratch` can hold.
+    fn read_tls(&mut self, plain: &mut [u8], room: usize, scratch: &mut Scratch) -> Got {
         let Some(tls) = &mut self.tls else {
             return Got::End(End::Tls);
         };
-        // From the handshake's last read there may be plaintext already.
-        let (mut len, mut closed) = drain_plaintext(tls, plain);
-        let received = match receive(&self.socket, records) {
-            _ if closed => 0,
-            Ok(0) if len == 0 => return Got::End(self.end()),
+        match tls.ended() {
+            Some(Ended::Closed) => return Got::End(End::Eof),
+            Some(Ended::Failed) => return Got::End(End::Tls),
+            None => {}
+        }
+        let Scratch { records, sealed } = scratch;
+        let rest = tls.rest(records);
+        let received = match receive(&self.socket, &mut records[rest..rest + room]) {
+            Ok(0) => return Got::End(self.end()),
             Ok(received) => received,
-            Err(error) if len == 0 => return Self::failed(&error),
-            Err(_) => 0,
+            Err(error) => return Self::failed(&error),
         };
-        let mut rest = &records[..received];
-        while !rest.is_empty() && !closed {
-            // Its deframer always has room, as every call is followed by processing.
-            let fed = tls.read_tls(&mut rest);
-            if fed.is_err() || tls.process_new_packets().is_err() {
-                // The session has an alert to say why.
-                let _told = self.flush();
-                return Got::End(End::Tls);
-            }
-            let more;
-            (more, closed) = drain_plaintext(tls, &mut plain[len..]);
-            len += more;
-        }
-        if tls.wants_write() {
-            // A key update's answer; a failing socket shows at the next read.
-            let _told = self.flush();
-        }
-        match len {
-            0 if closed => Got::End(End::Eof),
-            len => Got::Bytes { len, more: received == records.len() || self.hung_up || closed },
-        }
+        let mut len = 0;
+        let take = |bytes: &[u8]| {
+            plain[len..len + bytes.len()].copy_from_slice(bytes);
+            len += bytes.len();
+        };
+        sealed.clear();
+        // What came before a bad record counts; the next read tells of it.
+        let _ended = tls.open(&mut records[..rest + received], take, sealed);
+        let ended = tls.ended().is_some();
+        // An alert, or the answer to a key update; a failing socket shows at the next read.
+        let _told = self.put(sealed.as_slice());
+        Got::Bytes { len, more: ended || received == room || self.hung_up }
     }
 
     /// Writes bytes, or keeps what the socket does not take. An error breaks the leg.
     #[inline]
-    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn write(&mut self, bytes: &[u8], scratch: &mut Scratch) -> io::Result<()> {
         if self.broken {
             return Ok(());
         }
-        if let Some(tls) = &mut self.tls {
-            tls.writer().write_all(bytes)?;
-            self.waiting += bytes.len();
-            return self.flush().map(|_| ());
+        let Some(tls) = &mut self.tls else {
+            return self.put(bytes);
+        };
+        if tls.ended() == Some(Ended::Failed) {
+            // The alert was the last word.
+            return Ok(());
         }
+        scratch.sealed.clear();
+        if let Err(error) = tls.seal(bytes, &mut scratch.sealed) {
+            return Err(self.break_off(io::Error::other(error)));
+        }
+        self.put(scratch.sealed.as_slice())
+    }
+
+    /// Writes bytes of the connection itself, behind those left over.
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut rest = bytes;
         while self.pending.is_empty() && !rest.is_empty() {
             match send(&self.socket, rest) {
@@ -155,40 +165,26 @@ impl Leg {
 
     /// Writes what is left over; says whether the socket took any.
     pub(super) fn flush(&mut self) -> io::Result<bool> {
-        let mut progress = false;
-        if self.broken {
-            return Ok(false);
-        }
-        if let Some(tls) = &mut self.tls {
-            while tls.wants_write() {
-                match tls.write_tls(&mut Unsignalled(&self.socket)) {
-                    Ok(_) => progress = true,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(progress),
-                    Err(error) => return Err(self.break_off(error)),
-                }
-            }
-            self.waiting = 0;
-            return Ok(progress);
-        }
-        while !self.pending.is_empty() {
-            match send(&self.socket, &self.pending) {
-                Ok(sent) => {
-                    self.pending.drain(..sent);
-                    progress = true;
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(progress),
+        let mut sent = 0;
+        while sent < self.pending.len() {
+            match send(&self.socket, &self.pending[sent..]) {
+                Ok(more) => sent += more,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(self.break_off(error)),
             }
         }
-        // Drained: an idle tunnel holds no buffer.
-        self.pending = Vec::new();
-        Ok(progress)
+        if sent == self.pending.len() {
+            // Drained: an idle tunnel holds no buffer.
+            self.pending = Vec::new();
+        } else {
+            self.pending.drain(..sent);
+        }
+        Ok(sent > 0)
     }
 
     fn break_off(&mut self, error: io::Error) -> io::Error {
         self.broken = true;
         self.pending = Vec::new();
-        self.waiting = 0;
         self.readable = true;
         self.hung_up = true;
         error
@@ -197,7 +193,7 @@ impl Leg {
     /// Whether something is left over.
     #[inline]
     pub(super) fn is_blocked(&self) -> bool {
-        !self.broken && (!self.pending.is_empty() || self.waiting > 0)
+        !self.broken && !self.pending.is_empty()
     }
 
     /// Whether a write has failed.
@@ -208,17 +204,18 @@ impl Leg {
 
     /// Bytes left over.
     pub(super) fn left_over(&self) -> usize {
-        self.pending.len() + self.waiting
+        self.pending.len()
     }
 
     /// Ends our side of the connection, once.
-    pub(super) fn finish(&mut self) {
+    pub(super) fn finish(&mut self, scratch: &mut Scratch) {
         if self.fin_sent || self.is_blocked() {
             return;
         }
         if let Some(tls) = &mut self.tls {
-            tls.send_close_notify();
-            if self.flush().is_err() || self.tls.as_ref().is_some_and(|tls| tls.wants_write()) {
+            scratch.sealed.clear();
+            tls.close(&mut scratch.sealed);
+            if self.put(scratch.sealed.as_slice()).is_err() || self.is_blocked() {
                 return;
             }
         }
@@ -233,19 +230,6 @@ impl Leg {
         unacknowledged(&self.socket) > 0
             && since_last_ack(&self.socket).is_some_and(|ms| u64::from(ms) < within)
     }
-}
-
-/// All plaintext of the session, and whether the other end has closed it.
-fn drain_plaintext(tls: &mut Connection, plain: &mut [u8]) -> (usize, bool) {
-    let mut len = 0;
-    while len < plain.len() {
-        match tls.reader().read(&mut plain[len..]) {
-            Ok(0) => return (len, true),
-            Ok(more) => len += more,
-            Err(_) => break,
-        }
-    }
-    (len, false)
 }
 
 #[inline]
@@ -265,28 +249,6 @@ fn send(mut socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             result => return result,
         }
-    }
-}
-
-/// A socket as rustls wants it: a writer that is not interrupted.
-struct Unsignalled<'a>(&'a Socket);
-
-impl Write for Unsignalled<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        send(self.0, bytes)
-    }
-
-    fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        loop {
-            match (&mut &*self.0).write_vectored(slices) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => return result,
-            }
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

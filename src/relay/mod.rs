@@ -20,6 +20,7 @@ use crate::access_log::{Log, Record};
 use crate::config::model::Policy;
 use crate::limits::Permit;
 use crate::metrics::{ActiveConnection, Metrics, TunnelSeries};
+use crate::net::tls::session::Session;
 use crate::upstream::Lease;
 
 /// One leg, as it is given to the relay.
@@ -28,9 +29,11 @@ pub struct Leg {
     /// The connected socket, non-blocking.
     pub fd: OwnedFd,
     /// Its TLS session, when it has one.
-    pub tls: Option<Box<rustls::Connection>>,
+    pub tls: Option<Box<Session>>,
     /// Bytes already read from it behind the handshake (plaintext).
     pub early: Vec<u8>,
+    /// Bytes for it that its socket has not taken yet.
+    pub unsent: Vec<u8>,
 }
 
 /// A route's name, the same in every generation: server label, location, upstream.

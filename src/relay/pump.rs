@@ -3,19 +3,18 @@
 
 use std::sync::Arc;
 
-use super::leg::{Got, Leg};
+use super::leg::{CHUNK, Got, Leg, Scratch};
 use super::{Keep, RouteKey};
 use crate::config::model::Policy;
 use crate::metrics::TunnelSeries;
+use crate::net::tls::session::MAX_REST;
 use crate::ws::tunnel::{Context, Tunnel};
 use crate::ws::{Millis, Side};
 
 /// Reads of one leg before others have their turn.
 const ROUNDS: usize = 4;
-/// Bytes read at once.
-const CHUNK: usize = 64 * 1024;
-/// Plaintext of what was read at once, and of a TLS record begun before.
-const PLAIN: usize = CHUNK + 20 * 1024;
+/// Plaintext of what was read at once, and of TLS records begun before.
+const PLAIN: usize = CHUNK + MAX_REST;
 
 /// A tunnel as its worker keeps it.
 #[derive(Debug)]
@@ -35,13 +34,13 @@ pub(super) struct Carried {
 #[derive(Debug)]
 pub(super) struct Buffers {
     plain: Vec<u8>,
-    records: Vec<u8>,
     changed: Vec<u8>,
+    tls: Scratch,
 }
 
 impl Buffers {
     pub(super) fn new() -> Self {
-        Self { plain: vec![0; PLAIN], records: vec![0; CHUNK], changed: Vec::new() }
+        Self { plain: vec![0; PLAIN], changed: Vec::new(), tls: Scratch::new() }
     }
 }
 
@@ -65,7 +64,7 @@ impl Carried {
     ) -> Pumped {
         let to = from.other();
         let cx = Context { now, policy: &self.policy, cells: self.series.cells(worker) };
-        let Buffers { plain, records, changed } = buffers;
+        let Buffers { plain, changed, tls } = buffers;
         let room = self.policy.max_buffer.clamp(1024, CHUNK);
         for _ in 0..ROUNDS {
             let [client, upstream] = &mut self.legs;
@@ -78,22 +77,31 @@ impl Carried {
             if !source.readable || full || self.tunnel.has_ended(from) {
                 return Pumped::Rest;
             }
-            let plain = if source.is_tls() { &mut plain[..] } else { &mut plain[..room] };
-            match source.read(plain, &mut records[..room]) {
+            match source.read(plain, room, tls) {
                 Got::Bytes { len, more } => {
                     source.readable = more;
                     let out = self.tunnel.receive(from, &plain[..len], &cx, changed);
-                    send(&mut self.tunnel, target, to, out, &cx);
+                    send(&mut self.tunnel, target, to, out, &cx, tls);
                 }
                 Got::End(how) => {
                     source.readable = false;
                     changed.clear();
                     self.tunnel.end(from, how, &cx, changed);
-                    send(&mut self.tunnel, target, to, changed, &cx);
+                    send(&mut self.tunnel, target, to, changed, &cx, tls);
                 }
             }
         }
         if self.legs[from as usize].readable { Pumped::Again } else { Pumped::Rest }
+    }
+
+    /// Counts what was left over for a leg before the relay had it.
+    pub(super) fn take_over(&mut self, to: Side, now: Millis, worker: usize) {
+        let leg = &self.legs[to as usize];
+        if leg.is_blocked() {
+            let cells = self.series.cells(worker);
+            cells.buffered_in[to.other() as usize].add(leg.left_over() as u64);
+            self.tunnel.blocked(to, now, true);
+        }
     }
 
     /// Takes bytes that were read from a leg before the relay had it.
@@ -107,8 +115,9 @@ impl Carried {
     ) {
         let to = from.other();
         let cx = Context { now, policy: &self.policy, cells: self.series.cells(worker) };
-        let out = self.tunnel.receive(from, bytes, &cx, &mut buffers.changed);
-        send(&mut self.tunnel, &mut self.legs[to as usize], to, out, &cx);
+        let Buffers { changed, tls, .. } = buffers;
+        let out = self.tunnel.receive(from, bytes, &cx, changed);
+        send(&mut self.tunnel, &mut self.legs[to as usize], to, out, &cx, tls);
     }
 
     /// Writes what was left over for a leg.
@@ -143,15 +152,16 @@ impl Carried {
     /// Frames of ours and FINs, where their time has come.
     pub(super) fn settle(&mut self, now: Millis, worker: usize, buffers: &mut Buffers) {
         let cx = Context { now, policy: &self.policy, cells: self.series.cells(worker) };
+        let Buffers { changed, tls, .. } = buffers;
         for side in Side::BOTH {
             let leg = &mut self.legs[side as usize];
             if self.tunnel.wants(side) {
-                buffers.changed.clear();
-                self.tunnel.inject(side, &cx, &mut buffers.changed);
-                send(&mut self.tunnel, leg, side, &buffers.changed, &cx);
+                changed.clear();
+                self.tunnel.inject(side, &cx, changed);
+                send(&mut self.tunnel, leg, side, changed, &cx, tls);
             }
             if self.tunnel.wants_fin(side) {
-                leg.finish();
+                leg.finish(tls);
             }
         }
         if let Some((side, rtt)) = self.tunnel.take_rtt() {
@@ -167,13 +177,20 @@ impl Carried {
 
 /// Writes to a leg; what it does not take is kept there.
 #[inline]
-fn send(tunnel: &mut Tunnel, target: &mut Leg, to: Side, bytes: &[u8], cx: &Context<'_>) {
+fn send(
+    tunnel: &mut Tunnel,
+    target: &mut Leg,
+    to: Side,
+    bytes: &[u8],
+    cx: &Context<'_>,
+    tls: &mut Scratch,
+) {
     if bytes.is_empty() || tunnel.is_dead(to) {
         return;
     }
     let before = target.left_over();
     // A failed write breaks the leg: it is read to its end, which tells how it ended.
-    let _broken = target.write(bytes);
+    let _broken = target.write(bytes, tls);
     if target.is_blocked() {
         let kept = target.left_over().saturating_sub(before);
         cx.cells.buffered_in[to.other() as usize].add(kept as u64);

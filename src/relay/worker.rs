@@ -233,8 +233,8 @@ impl Worker {
         let carried = Carried {
             tunnel: Tunnel::new(self.now, seeds()),
             legs: [
-                Leg::new(client.fd.into(), client.tls),
-                Leg::new(upstream.fd.into(), upstream.tls),
+                Leg::new(client.fd.into(), client.tls, client.unsent),
+                Leg::new(upstream.fd.into(), upstream.tls, upstream.unsent),
             ],
             policy,
             route,
@@ -248,6 +248,7 @@ impl Worker {
             let Some(carried) = self.tunnels.get_mut(key) else {
                 return;
             };
+            carried.take_over(side, self.now, self.index);
             if !early.is_empty() {
                 carried.early(side, &early, self.now, self.index, &mut self.buffers);
             }

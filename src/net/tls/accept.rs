@@ -2,14 +2,14 @@
 //! pick the key.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert, ServerConfig};
 use rustls::sign::CertifiedKey;
-use tokio_rustls::TlsAcceptor;
 
 use super::certificate::{CertificateFacts, load_pair};
-use super::{TlsError, provider};
+use super::session::Session;
+use super::{TlsError, TlsStream, provider};
 use crate::config::model::{Server, TlsVersions};
 use crate::config::names::NameTable;
 use crate::net::{Conn, Stream};
@@ -19,7 +19,10 @@ const SESSIONS: usize = 4096;
 
 /// Shakes hands with clients of one listener.
 #[derive(Clone)]
-pub struct Acceptor(TlsAcceptor);
+pub struct Acceptor {
+    config: ServerConfig,
+    certificates: Arc<Certificates>,
+}
 
 impl std::fmt::Debug for Acceptor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -42,6 +45,24 @@ impl ResolvesServerCert for Certificates {
         let schemes = hello.signature_schemes();
         let fits = |key: &&Arc<CertifiedKey>| key.key.choose_scheme(schemes).is_some();
         keys.iter().find(fits).or_else(|| keys.first()).cloned()
+    }
+}
+
+/// The resolver of one handshake: it notes the name, which a session of rustls' unbuffered kind does
+/// not tell.
+#[derive(Debug)]
+struct Noting {
+    certificates: Arc<Certificates>,
+    name: OnceLock<String>,
+}
+
+impl ResolvesServerCert for Noting {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        if let Some(name) = hello.server_name() {
+            // A client that is asked for another hello says the same again.
+            let _same = self.name.set(name.to_ascii_lowercase());
+        }
+        self.certificates.resolve(hello)
     }
 }
 
@@ -77,12 +98,9 @@ impl Acceptor {
         }
         let names = servers.iter().enumerate().map(|(i, server)| (i, server.names.as_slice()));
         let names = NameTable::new(names, default);
-        let config = server_config(
-            servers[default].protocols,
-            Certificates { names, servers: keys },
-            tickets,
-        );
-        Ok((Self(TlsAcceptor::from(Arc::new(config))), facts))
+        let certificates = Arc::new(Certificates { names, servers: keys });
+        let config = server_config(servers[default].protocols, Arc::clone(&certificates), tickets);
+        Ok((Self { config, certificates }, facts))
     }
 
     /// Shakes hands.
@@ -95,14 +113,23 @@ impl Acceptor {
         if first.is_some_and(|byte| byte.is_ascii_alphabetic()) {
             return Err(AcceptError::PlainHttp(stream));
         }
-        let stream = self.0.accept(stream).await.map_err(AcceptError::Failed)?;
-        Ok(Conn::Tls(Box::new(stream.into())))
+        let certificates = Arc::clone(&self.certificates);
+        let noting = Arc::new(Noting { certificates, name: OnceLock::new() });
+        let mut config = self.config.clone();
+        config.cert_resolver = Arc::<Noting>::clone(&noting);
+        let shaken = match Session::server(Arc::new(config)) {
+            Ok(session) => TlsStream::handshake(stream, session).await,
+            Err(error) => Err(io::Error::other(error)),
+        };
+        let mut stream = shaken.map_err(AcceptError::Failed)?;
+        stream.info_mut().server_name = noting.name.get().cloned();
+        Ok(Conn::Tls(Box::new(stream)))
     }
 }
 
 fn server_config(
     versions: TlsVersions,
-    certificates: Certificates,
+    certificates: Arc<Certificates>,
     tickets: Arc<dyn ProducesTickets>,
 ) -> ServerConfig {
     let mut offered = Vec::new();
@@ -116,7 +143,7 @@ fn server_config(
         .with_protocol_versions(&offered)
         .expect("validation leaves one version at least, and the provider has suites for both")
         .with_no_client_auth()
-        .with_cert_resolver(Arc::new(certificates));
+        .with_cert_resolver(certificates);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.ticketer = tickets;
     // One ticket is what clients use; each costs time in every handshake.

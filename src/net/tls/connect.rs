@@ -9,17 +9,17 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
-use tokio_rustls::TlsConnector;
 
 use super::certificate::{load_certificates, load_pair};
-use super::{TlsError, provider};
+use super::session::Session;
+use super::{TlsError, TlsStream, provider};
 use crate::config::model::ProxyTls;
 use crate::net::{Conn, Stream};
 
 /// Shakes hands with peers.
 #[derive(Clone)]
 pub struct Connector {
-    tls: TlsConnector,
+    tls: Arc<ClientConfig>,
     name: ServerName<'static>,
 }
 
@@ -51,7 +51,7 @@ impl Connector {
             let message = format!("`{}` is no name that a certificate can have", config.name);
             TlsError::new(std::path::Path::new("proxy_ssl_name"), message, "set `proxy_ssl_name`")
         })?;
-        Ok(Self { tls: TlsConnector::from(Arc::new(tls)), name })
+        Ok(Self { tls: Arc::new(tls), name })
     }
 
     /// Shakes hands.
@@ -59,8 +59,9 @@ impl Connector {
     /// # Cancel safety
     /// Not cancel safe: the connection is lost with the future.
     pub async fn connect(&self, stream: Stream) -> io::Result<Conn> {
-        let stream = self.tls.connect(self.name.clone(), stream).await?;
-        Ok(Conn::Tls(Box::new(stream.into())))
+        let session = Session::client(Arc::clone(&self.tls), self.name.clone());
+        let session = session.map_err(io::Error::other)?;
+        Ok(Conn::Tls(Box::new(TlsStream::handshake(stream, session).await?)))
     }
 }
 

@@ -1,9 +1,11 @@
 //! TLS on both legs: certificates, the acceptor of a listener, the connector of an upstream.
-//! Not here: what happens to a session once the tunnel is in the relay (`relay::leg`).
+//! Not here: what the relay does with a session (`relay::leg`).
 
 mod accept;
 mod certificate;
 mod connect;
+pub mod session;
+mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -12,16 +14,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
-use rustls::{HandshakeKind, ProtocolVersion};
+use rustls::{CommonState, HandshakeKind, ProtocolVersion};
 
 pub use accept::{AcceptError, Acceptor};
 pub use certificate::{CertificateFacts, load_pair};
 pub use connect::Connector;
-
-use super::Stream;
+pub use stream::{TlsParts, TlsStream};
 
 /// What a TLS session settled on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsInfo {
     /// `TLSv1.2` or `TLSv1.3`
     pub protocol: &'static str,
@@ -34,12 +35,7 @@ pub struct TlsInfo {
 }
 
 impl TlsInfo {
-    pub(super) fn of(stream: &tokio_rustls::TlsStream<Stream>) -> Self {
-        let (_, common) = stream.get_ref();
-        let server_name = match stream {
-            tokio_rustls::TlsStream::Server(stream) => stream.get_ref().1.server_name(),
-            tokio_rustls::TlsStream::Client(_) => None,
-        };
+    fn of(common: &CommonState) -> Self {
         Self {
             protocol: match common.protocol_version() {
                 Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
@@ -48,7 +44,8 @@ impl TlsInfo {
             cipher: common
                 .negotiated_cipher_suite()
                 .map_or("", |suite| openssl_name(suite.suite())),
-            server_name: server_name.map(str::to_ascii_lowercase),
+            // A server's acceptor knows.
+            server_name: None,
             resumed: common.handshake_kind() == Some(HandshakeKind::Resumed),
         }
     }

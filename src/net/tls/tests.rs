@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::config::model::{CertificatePair, ProxyTls, Server, ServerName, TlsVersions};
-use crate::net::Conn;
+use crate::net::{Conn, Stream};
 
 struct Files {
     folder: tempfile::TempDir,
@@ -84,7 +84,7 @@ async fn shake(
 
 fn issued_to(conn: &Conn) -> Vec<u8> {
     let Conn::Tls(stream) = conn else { panic!("no TLS") };
-    stream.get_ref().1.peer_certificates().unwrap()[0].to_vec()
+    stream.session().common().peer_certificates().unwrap()[0].to_vec()
 }
 
 #[tokio::test]
