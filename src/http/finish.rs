@@ -59,10 +59,11 @@ impl Finish {
     }
 
     /// The request became a tunnel: its line is written when that ends.
-    pub(super) fn pass_on(mut self) -> (Box<Record>, Option<Log>) {
+    pub(super) fn pass_on(mut self) -> Option<(Log, Box<Record>)> {
         self.passed_on = true;
         self.record.request_time = self.started.elapsed();
-        (std::mem::take(&mut self.record), self.log.take())
+        let log = self.log.take()?;
+        Some((log, std::mem::take(&mut self.record)))
     }
 }
 

@@ -198,12 +198,12 @@ impl Opening {
             tracing::error!("a tunnel's sockets cannot be taken over");
             return;
         };
-        let (record, log) = finish.pass_on();
-        if let Some(log) = &log {
-            log.tunnel_opened(&record);
+        let line = finish.pass_on();
+        if let Some((log, record)) = &line {
+            log.tunnel_opened(record);
         }
         let Place { permit, active } = place;
-        let keep = Keep { record, log, lease, permit, connection: active };
+        let keep = Keep { line, lease, permit, connection: active };
         engine.adopt(NewTunnel { client, upstream, policy, route, series, keep: Box::new(keep) });
     }
 }

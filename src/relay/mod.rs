@@ -59,10 +59,8 @@ pub struct NewTunnel {
 /// What a tunnel holds until it ends, and its worker does not look at before.
 #[derive(Debug)]
 pub struct Keep {
-    /// The access log line, written at the end.
-    pub record: Box<Record>,
-    /// Where it is written.
-    pub log: Option<Log>,
+    /// The access log line, written at the end, and where; nothing when there is no log.
+    pub line: Option<(Log, Box<Record>)>,
     /// The peer's.
     pub lease: Lease,
     /// The connection's place.

@@ -321,8 +321,8 @@ impl Worker {
         carried.series.closed(&ending, stats.duration);
         self.series.closed.add(1);
         self.count.fetch_sub(1, Ordering::Relaxed);
-        if let Some(log) = carried.keep.log {
-            log.tunnel_ended(carried.keep.record, &ending, &stats);
+        if let Some((log, record)) = carried.keep.line {
+            log.tunnel_ended(record, &ending, &stats);
         }
     }
 }
