@@ -1,6 +1,7 @@
 //! Tunnels end to end: ws and wss, what upstreams see, what goes through unchanged.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -79,6 +80,47 @@ async fn wss_with_messages_of_every_size() {
         socket.send(Message::binary(payload.clone())).await.unwrap();
         assert!(next(&mut socket).await.into_data() == payload, "{size} bytes came back changed");
     }
+}
+
+/// Long messages without TLS go through a pipe; here it is full most of the time, pings wait for the
+/// ends of the frames, and short messages stand between.
+#[tokio::test]
+async fn long_messages_to_a_slow_reader_arrive_whole() {
+    let (echo, listen) = (Echo::start("one").await, address(8080));
+    let websocket = "[server.location.websocket]\nping_interval = \"50ms\"\nping_jitter = 0\n\
+                     ping_upstream = true\n";
+    let proxy = Proxy::start(&config(listen, echo.addr, websocket)).await;
+    let (socket, _) = client::connect(listen, request("x", "/")).await.unwrap();
+    let (mut sink, mut stream) = socket.split();
+    let pattern = |number: u32, len: usize| -> Vec<u8> {
+        (0..).take(len).map(|i: u32| (i.wrapping_mul(31 + number) >> 3) as u8).collect()
+    };
+    let sizes = [3_000_000, 10, 65_536, 131_072, 1_000_001, 0, 200_000];
+    let sender = tokio::spawn(async move {
+        for (number, size) in (0..).zip(sizes.into_iter().cycle().take(21)) {
+            sink.feed(Message::binary(pattern(number, size))).await.unwrap();
+        }
+        sink.flush().await.unwrap();
+        sink
+    });
+    for (number, size) in (0..).zip(sizes.into_iter().cycle().take(21)) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let message = loop {
+            match within("a message", stream.next()).await.unwrap().unwrap() {
+                Message::Ping(_) => {}
+                message => break message.into_data(),
+            }
+        };
+        assert!(
+            message == pattern(number, size),
+            "message {number} of {size} bytes came back changed"
+        );
+    }
+    let mut sink = sender.await.unwrap();
+    sink.close().await.unwrap();
+    within("the end", async { while stream.next().await.is_some() {} }).await;
+    assert_eq!(proxy.sum("wayhold_ws_messages_total", &["direction=\"out\""]).await, 21.0);
+    assert_eq!(proxy.sum("wayhold_ws_buffered_bytes", &[]).await, 0.0);
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use std::os::fd::AsRawFd;
 use nix::libc;
 use socket2::Socket;
 
+use super::splice::{Pipe, Pipes};
 use crate::net::tls::session::{Ended, MAX_REST, Sealed, Session};
 use crate::ws::Millis;
 use crate::ws::tunnel::End;
@@ -20,6 +21,19 @@ pub(super) enum Got {
     Bytes { len: usize, more: bool },
     /// The leg ended.
     End(End),
+}
+
+/// What came of moving bytes unseen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spliced {
+    /// So many.
+    Moved(usize),
+    /// There are none now.
+    Rest,
+    /// They are to be read instead: no pipe, no socket for it, or the end of the stream.
+    Copy,
+    /// The leg has failed.
+    Reset,
 }
 
 /// Bytes read at once.
@@ -46,6 +60,8 @@ pub(super) struct Leg {
     tls: Option<Box<Session>>,
     /// What the socket did not take; empty, and without memory, nearly always.
     pending: Vec<u8>,
+    /// What it did not take of bytes that nobody looked at; goes before `pending`.
+    pipe: Option<Box<Pipe>>,
     /// The socket may have something to read.
     pub(super) readable: bool,
     /// The other end has hung up: read on until the end, no new edge may come.
@@ -61,6 +77,7 @@ impl Leg {
             socket,
             tls,
             pending: unsent,
+            pipe: None,
             readable: true,
             hung_up: false,
             broken: false,
@@ -152,7 +169,7 @@ impl Leg {
     #[inline]
     fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut rest = bytes;
-        while self.pending.is_empty() && !rest.is_empty() {
+        while !self.is_blocked() && !rest.is_empty() {
             match send(&self.socket, rest) {
                 Ok(sent) => rest = &rest[sent..],
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
@@ -164,7 +181,19 @@ impl Leg {
     }
 
     /// Writes what is left over; says whether the socket took any.
-    pub(super) fn flush(&mut self) -> io::Result<bool> {
+    pub(super) fn flush(&mut self, pipes: &mut Pipes) -> io::Result<bool> {
+        let mut progress = false;
+        if let Some(mut pipe) = self.pipe.take() {
+            match pipe.drain(&self.socket) {
+                Ok(taken) => progress = taken > 0,
+                Err(error) => return Err(self.break_off(error)),
+            }
+            if pipe.filled() > 0 {
+                self.pipe = Some(pipe);
+                return Ok(progress);
+            }
+            pipes.put(pipe);
+        }
         let mut sent = 0;
         while sent < self.pending.len() {
             match send(&self.socket, &self.pending[sent..]) {
@@ -179,12 +208,46 @@ impl Leg {
         } else {
             self.pending.drain(..sent);
         }
-        Ok(sent > 0)
+        Ok(progress || sent > 0)
+    }
+
+    /// Moves up to `len` bytes to another leg without looking at them. Neither has TLS, and nothing
+    /// is left over for `target`.
+    pub(super) fn splice(&mut self, target: &mut Self, len: usize, pipes: &mut Pipes) -> Spliced {
+        let Some(mut pipe) = pipes.take() else {
+            return Spliced::Copy;
+        };
+        let moved = match pipe.fill(&self.socket, len) {
+            Ok(moved) => moved,
+            Err(error) => {
+                pipes.put(pipe);
+                return match error.kind() {
+                    io::ErrorKind::WouldBlock => Spliced::Rest,
+                    // A socket that cannot be spliced.
+                    io::ErrorKind::InvalidInput => Spliced::Copy,
+                    _ => Spliced::Reset,
+                };
+            }
+        };
+        if moved == 0 {
+            pipes.put(pipe);
+            return Spliced::Copy;
+        }
+        if let Err(error) = pipe.drain(&target.socket) {
+            // It is read to its end, which tells how it ended.
+            let _broken = target.break_off(error);
+        } else if pipe.filled() > 0 {
+            target.pipe = Some(pipe);
+        } else {
+            pipes.put(pipe);
+        }
+        Spliced::Moved(moved)
     }
 
     fn break_off(&mut self, error: io::Error) -> io::Error {
         self.broken = true;
         self.pending = Vec::new();
+        self.pipe = None;
         self.readable = true;
         self.hung_up = true;
         error
@@ -193,7 +256,7 @@ impl Leg {
     /// Whether something is left over.
     #[inline]
     pub(super) fn is_blocked(&self) -> bool {
-        !self.broken && !self.pending.is_empty()
+        !self.broken && (!self.pending.is_empty() || self.pipe.is_some())
     }
 
     /// Whether a write has failed.
@@ -204,7 +267,11 @@ impl Leg {
 
     /// Bytes left over.
     pub(super) fn left_over(&self) -> usize {
-        self.pending.len()
+        self.pending.len() + self.pipe.as_ref().map_or(0, |pipe| pipe.filled())
+    }
+
+    pub(super) const fn has_tls(&self) -> bool {
+        self.tls.is_some()
     }
 
     /// Ends our side of the connection, once.

@@ -5,6 +5,7 @@ mod clock;
 mod leg;
 mod pump;
 mod slab;
+mod splice;
 mod wheel;
 mod worker;
 

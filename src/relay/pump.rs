@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
-use super::leg::{CHUNK, Got, Leg, Scratch};
+use super::leg::{CHUNK, Got, Leg, Scratch, Spliced};
+use super::splice::{Pipes, WORTHWHILE};
 use super::{Keep, RouteKey};
 use crate::config::model::Policy;
 use crate::metrics::TunnelSeries;
 use crate::net::tls::session::MAX_REST;
-use crate::ws::tunnel::{Context, Tunnel};
+use crate::ws::tunnel::{Context, End, Tunnel};
 use crate::ws::{Millis, Side};
 
 /// Reads of one leg before others have their turn.
@@ -36,11 +37,17 @@ pub(super) struct Buffers {
     plain: Vec<u8>,
     changed: Vec<u8>,
     tls: Scratch,
+    pipes: Pipes,
 }
 
 impl Buffers {
     pub(super) fn new() -> Self {
-        Self { plain: vec![0; PLAIN], changed: Vec::new(), tls: Scratch::new() }
+        Self {
+            plain: vec![0; PLAIN],
+            changed: Vec::new(),
+            tls: Scratch::new(),
+            pipes: Pipes::default(),
+        }
     }
 }
 
@@ -64,7 +71,6 @@ impl Carried {
     ) -> Pumped {
         let to = from.other();
         let cx = Context { now, policy: &self.policy, cells: self.series.cells(worker) };
-        let Buffers { plain, changed, tls } = buffers;
         let room = self.policy.max_buffer.clamp(1024, CHUNK);
         for _ in 0..ROUNDS {
             let [client, upstream] = &mut self.legs;
@@ -77,18 +83,9 @@ impl Carried {
             if !source.readable || full || self.tunnel.has_ended(from) {
                 return Pumped::Rest;
             }
-            match source.read(plain, room, tls) {
-                Got::Bytes { len, more } => {
-                    source.readable = more;
-                    let out = self.tunnel.receive(from, &plain[..len], &cx, changed);
-                    send(&mut self.tunnel, target, to, out, &cx, tls);
-                }
-                Got::End(how) => {
-                    source.readable = false;
-                    changed.clear();
-                    self.tunnel.end(from, how, &cx, changed);
-                    send(&mut self.tunnel, target, to, changed, &cx, tls);
-                }
+            let mut way = Way { tunnel: &mut self.tunnel, source, target, from, cx: &cx };
+            if !way.splice(room, buffers) {
+                way.copy(room, buffers);
             }
         }
         if self.legs[from as usize].readable { Pumped::Again } else { Pumped::Rest }
@@ -121,7 +118,7 @@ impl Carried {
     }
 
     /// Writes what was left over for a leg.
-    pub(super) fn flush(&mut self, to: Side, now: Millis, worker: usize) {
+    pub(super) fn flush(&mut self, to: Side, now: Millis, worker: usize, buffers: &mut Buffers) {
         let leg = &mut self.legs[to as usize];
         if !leg.is_blocked() {
             return;
@@ -129,7 +126,7 @@ impl Carried {
         let cells = self.series.cells(worker);
         let before = leg.left_over();
         // A failure shows when the leg is read.
-        let progress = leg.flush().unwrap_or(true);
+        let progress = leg.flush(&mut buffers.pipes).unwrap_or(true);
         let direction = to.other() as usize;
         cells.buffered_out[direction].add((before - leg.left_over()) as u64);
         if leg.is_blocked() {
@@ -172,6 +169,73 @@ impl Carried {
     /// Whether the tunnel is over.
     pub(super) fn is_over(&self, now: Millis) -> bool {
         self.tunnel.is_over(now, [!self.legs[0].is_blocked(), !self.legs[1].is_blocked()])
+    }
+}
+
+/// One direction of a tunnel, for one read.
+struct Way<'a> {
+    tunnel: &'a mut Tunnel,
+    source: &'a mut Leg,
+    target: &'a mut Leg,
+    from: Side,
+    cx: &'a Context<'a>,
+}
+
+impl Way<'_> {
+    /// Reads, looks at the frames, writes.
+    #[inline]
+    fn copy(&mut self, room: usize, buffers: &mut Buffers) {
+        let Buffers { plain, changed, tls, .. } = buffers;
+        match self.source.read(plain, room, tls) {
+            Got::Bytes { len, more } => {
+                self.source.readable = more;
+                let out = self.tunnel.receive(self.from, &plain[..len], self.cx, changed);
+                send(self.tunnel, self.target, self.from.other(), out, self.cx, tls);
+            }
+            Got::End(how) => self.end(how, buffers),
+        }
+    }
+
+    /// Moves payload of a long frame past this process. Says whether it did what there was to do.
+    #[inline]
+    fn splice(&mut self, room: usize, buffers: &mut Buffers) -> bool {
+        let passing = self.tunnel.passing(self.from);
+        if passing < WORTHWHILE || self.source.has_tls() || self.target.has_tls() {
+            return false;
+        }
+        match self.source.splice(self.target, room, &mut buffers.pipes) {
+            Spliced::Moved(len) => self.spliced(len, passing, buffers),
+            // Hung up, no new edge may come: its end is to be read.
+            Spliced::Rest if self.source.hung_up => return false,
+            Spliced::Rest => self.source.readable = false,
+            Spliced::Copy => return false,
+            Spliced::Reset => self.end(End::Reset, buffers),
+        }
+        true
+    }
+
+    fn spliced(&mut self, len: usize, passing: u64, buffers: &mut Buffers) {
+        let to = self.from.other();
+        self.tunnel.passed(self.from, len as u64, self.cx);
+        if self.target.is_blocked() {
+            let kept = self.target.left_over() as u64;
+            self.cx.cells.buffered_in[to.other() as usize].add(kept);
+            self.tunnel.blocked(to, self.cx.now, true);
+        }
+        if len as u64 == passing {
+            // The end of the frame, and what waits for it.
+            let Buffers { changed, tls, .. } = buffers;
+            let out = self.tunnel.receive(self.from, &[], self.cx, changed);
+            send(self.tunnel, self.target, to, out, self.cx, tls);
+        }
+    }
+
+    fn end(&mut self, how: End, buffers: &mut Buffers) {
+        let Buffers { changed, tls, .. } = buffers;
+        self.source.readable = false;
+        changed.clear();
+        self.tunnel.end(self.from, how, self.cx, changed);
+        send(self.tunnel, self.target, self.from.other(), changed, self.cx, tls);
     }
 }
 

@@ -136,7 +136,7 @@ impl Worker {
             leg.hung_up |= hung_up;
             leg.readable |= event.is_readable() || hung_up;
             if event.is_writable() && leg.is_blocked() {
-                carried.flush(side, self.now, self.index);
+                carried.flush(side, self.now, self.index, &mut self.buffers);
                 if !carried.legs[side as usize].is_blocked() {
                     // Its source was not read meanwhile.
                     self.pump(key, side.other());

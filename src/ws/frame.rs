@@ -157,6 +157,12 @@ impl Tracker {
         self.remaining
     }
 
+    /// Payload bytes that go by unseen, at most [`Tracker::remaining`]. The frame's end comes with
+    /// the next call of [`Tracker::advance`].
+    pub const fn skip(&mut self, len: u64) {
+        self.remaining = self.remaining.saturating_sub(len);
+    }
+
     /// The bytes of an incomplete header.
     pub fn partial_header(&self) -> &[u8] {
         self.withheld(usize::from(self.header_len))

@@ -57,6 +57,29 @@ impl Tunnel {
         cut.finish()
     }
 
+    /// How many of the next bytes from a leg are payload that goes on as it is: they need not be seen.
+    #[inline]
+    pub fn passing(&self, from: Side) -> u64 {
+        let stream = &self.streams[from as usize];
+        let (leg, to) = (&self.legs[from as usize], &self.legs[from.other() as usize]);
+        let forwarded = stream.fate == Fate::Forward && !stream.frame.is_control();
+        if stream.tracker.in_frame() && forwarded && !leg.ended && !to.ended && !to.dead {
+            stream.tracker.remaining()
+        } else {
+            0
+        }
+    }
+
+    /// So many bytes, at most [`Tunnel::passing`], went on unseen. At the end of the frame an empty
+    /// [`Tunnel::receive`] is due, for what waits for it.
+    pub fn passed(&mut self, from: Side, len: u64, cx: &Context<'_>) {
+        let side = from as usize;
+        self.legs[side].heard = cx.now;
+        self.streams[side].bytes += len;
+        self.streams[side].tracker.skip(len);
+        cx.cells.payload[side].add(len);
+    }
+
     /// Whether anything more of the chunk is to be looked at: not behind a Close, not behind an
     /// impossible header. An empty frame ends without a byte.
     #[inline]

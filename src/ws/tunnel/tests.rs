@@ -88,6 +88,8 @@ struct Rig {
     policy: Policy,
     cells: TunnelCells,
     written: [Vec<u8>; 2],
+    /// Payload that may pass unseen does.
+    splices: bool,
 }
 
 impl Rig {
@@ -98,6 +100,7 @@ impl Rig {
             policy: policy(),
             cells: TunnelCells::default(),
             written: [Vec::new(), Vec::new()],
+            splices: false,
         }
     }
 
@@ -109,9 +112,17 @@ impl Rig {
         }
     }
 
-    fn feed(&mut self, from: Side, bytes: &[u8]) {
+    fn feed(&mut self, from: Side, mut bytes: &[u8]) {
+        let splices = self.splices;
         self.step(|tunnel, cx, written| {
             let mut scratch = Vec::new();
+            let passing = tunnel.passing(from).min(bytes.len() as u64);
+            if splices && passing > 0 {
+                let (unseen, rest) = bytes.split_at(passing as usize);
+                written[from.other() as usize].extend_from_slice(unseen);
+                tunnel.passed(from, passing, cx);
+                bytes = rest;
+            }
             let out = tunnel.receive(from, bytes, cx, &mut scratch);
             written[from.other() as usize].extend_from_slice(out);
         });
@@ -498,8 +509,10 @@ proptest! {
             prop::collection::vec(any_frame(), 0..8),
         ],
         acts in prop::collection::vec(any_act(), 1..80),
+        splices in any::<bool>(),
     ) {
         let mut rig = Rig::new();
+        rig.splices = splices;
         rig.policy.ping_upstream = true;
         rig.policy.ping_interval = Some(Duration::from_secs(10));
         rig.policy.pong_timeout = Duration::from_secs(1_000_000);
@@ -555,7 +568,8 @@ proptest! {
     }
 
     /// Two arbitrary streams: no panic, never two Closes to a leg, nothing behind a Close, and the
-    /// same result whether the tunnel is frozen between the steps or not.
+    /// same result whether the tunnel is frozen between the steps or not, and whether payload passes
+    /// unseen or not.
     #[test]
     fn arbitrary_bytes_do_no_harm(
         steps in prop::collection::vec(
@@ -563,16 +577,20 @@ proptest! {
             1..40,
         ),
     ) {
-        let (mut rig, mut frozen) = (Rig::new(), Rig::new());
+        let (mut rig, mut frozen, mut spliced) = (Rig::new(), Rig::new(), Rig::new());
+        spliced.splices = true;
         for (side, bytes, pause) in steps {
-            for rig in [&mut rig, &mut frozen] {
+            for rig in [&mut rig, &mut frozen, &mut spliced] {
                 rig.feed(side, &bytes);
                 rig.tick(rig.now + pause);
             }
             frozen.tunnel = frozen.tunnel.clone();
             prop_assert_eq!(&rig.written, &frozen.written);
+            prop_assert_eq!(&rig.written, &spliced.written);
         }
         prop_assert_eq!(rig.tunnel.ending(), frozen.tunnel.ending());
+        prop_assert_eq!(rig.tunnel.ending(), spliced.tunnel.ending());
+        prop_assert_eq!(rig.tunnel.stats(rig.now), spliced.tunnel.stats(rig.now));
         for side in Side::BOTH {
             let (mut tracker, mut pos, mut closed) = (Tracker::default(), 0, false);
             let bytes = &rig.written[side as usize];
