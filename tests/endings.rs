@@ -283,7 +283,12 @@ async fn legs_that_take_nothing() {
                 || !client_is_slow
                 || told.len() > 2
         );
-        rig.expect("proxy", "slow_consumer", Some(1008)).await;
+        let line = rig.expect("proxy", "slow_consumer", Some(1008)).await;
+        // The time that nobody made an end of counts too.
+        assert!(line["ws_stalled_time"].as_f64().unwrap() >= 0.7, "{line}");
+        let direction = if client_is_slow { "direction=\"out\"" } else { "direction=\"in\"" };
+        let stalled = rig.proxy.sum("wayhold_ws_backpressure_seconds_total", &[direction]).await;
+        assert!(stalled >= 0.7, "{stalled}");
         flood.abort();
         drop(slow);
     }

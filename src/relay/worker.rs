@@ -309,15 +309,18 @@ impl Worker {
 
     /// Takes a tunnel out: its one Ending, its one log line; its sockets close.
     fn end(&mut self, key: Key) {
-        let Some(carried) = self.tunnels.remove(key) else {
+        let Some(mut carried) = self.tunnels.remove(key) else {
             return;
         };
+        let cells = carried.series.cells(self.index);
+        for (side, leg) in Side::BOTH.into_iter().zip(&carried.legs) {
+            let direction = side.other() as usize;
+            cells.buffered_out[direction].add(leg.left_over() as u64);
+            // What was never taken has waited until now.
+            cells.stalled_ms[direction].add(carried.tunnel.drained(side, self.now));
+        }
         let ending = carried.tunnel.ending();
         let stats = carried.tunnel.stats(self.now);
-        let cells = carried.series.cells(self.index);
-        for (leg, direction) in carried.legs.iter().zip([Side::Upstream, Side::Client]) {
-            cells.buffered_out[direction as usize].add(leg.left_over() as u64);
-        }
         carried.series.closed(&ending, stats.duration);
         self.series.closed.add(1);
         self.count.fetch_sub(1, Ordering::Relaxed);
