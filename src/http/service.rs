@@ -94,8 +94,7 @@ async fn act(
     finish: &mut Finish,
 ) -> Result<Outcome, Refused> {
     // 4. The location, by the decoded path.
-    let asterisk = parts.uri.path() == "*";
-    let path = if asterisk { Some("*".to_owned()) } else { path::normalise(parts.uri.path()) };
+    let path = path::normalise(parts.uri.path());
     let routed = path.as_deref().and_then(|path| site.route(path));
     let real_ip = routed.map_or_else(no_real_ip, |(route, _)| route.location.real_ip.clone());
     let client = Client::of(&session.connection, &parts.headers, &real_ip);

@@ -25,7 +25,7 @@ pub(super) struct Head {
 pub(crate) enum Refusal {
     /// 400, and what is wrong.
     Bad(&'static str),
-    /// 405: CONNECT and TRACE are not for a reverse proxy.
+    /// 405: CONNECT, TRACE and `OPTIONS *` are not for a reverse proxy.
     Method,
     /// 408: the head or the body did not come in time.
     Timeout,
@@ -102,7 +102,7 @@ fn version_refusal(version: &[u8]) -> Refusal {
     }
 }
 
-/// Origin-form, absolute-form, or `*` for OPTIONS; gives back the authority of an absolute-form.
+/// Origin-form or absolute-form; gives back the authority of an absolute-form.
 fn check_target<'a>(method: &[u8], target: &'a [u8]) -> Result<Option<&'a [u8]>, Refusal> {
     if !target.iter().all(|b| b.is_ascii_graphic() && *b != b'#') {
         return Err(Bad("the target has a byte that must be escaped"));
@@ -111,7 +111,9 @@ fn check_target<'a>(method: &[u8], target: &'a [u8]) -> Result<Option<&'a [u8]>,
         return Ok(None);
     }
     if target == b"*" {
-        return if method == b"OPTIONS" { Ok(None) } else { Err(Bad("the target is malformed")) };
+        // `OPTIONS *` asks about the server itself, which has nothing to tell.
+        let asks = method == b"OPTIONS";
+        return Err(if asks { Refusal::Method } else { Bad("the target is malformed") });
     }
     let lower = |prefix: &[u8]| {
         target.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))

@@ -45,7 +45,7 @@ fn good_requests_pass_byte_for_byte() {
     for request in [
         "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
         "GET http://a:80/x HTTP/1.1\r\nhost: A:80\r\n\r\n",
-        "OPTIONS * HTTP/1.1\r\nHost:\r\n\r\n",
+        "OPTIONS /x HTTP/1.1\r\nHost:\r\n\r\n",
         "GET / HTTP/1.0\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: [::1]:8080\r\nContent-Length: 3\r\n\r\nabcGET /2 HTTP/1.1\r\nHost: a\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nX-T: 1\r\n\r\n",
