@@ -101,11 +101,57 @@ async fn read_v2(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Header> {
     }
     let mut body = vec![0; usize::from(len)];
     stream.read_exact(&mut body).await?;
+    let fixed = [version_command, family];
+    let addresses = match family {
+        0x11 | 0x12 => 12,
+        0x21 | 0x22 => 36,
+        0x31 | 0x32 => 216,
+        _ => 0,
+    };
+    if version_command == 0x21 && addresses > 0 {
+        let tlvs = body.len().min(addresses);
+        check_tlvs(fixed, &body, tlvs).ok_or_else(|| invalid("a PROXY protocol TLV is wrong"))?;
+    }
     match version_command {
         0x20 => Ok(Header::Local),
         0x21 => parse_v2(family, &body).ok_or_else(|| invalid("the PROXY protocol header is cut")),
         _ => Err(invalid("the PROXY protocol header has an unknown version or command")),
     }
+}
+
+/// Type of the TLV that holds a CRC32C of the whole header, taken with itself as zeros.
+const TLV_CRC32C: u8 = 0x03;
+
+/// Walks the TLVs behind the addresses: each must fit, and a checksum among them be right.
+fn check_tlvs(fixed: [u8; 2], body: &[u8], start: usize) -> Option<()> {
+    let mut at = start;
+    while at < body.len() {
+        let [kind, high, low] = *body.get(at..at + 3)? else {
+            return None;
+        };
+        let value = at + 3;
+        at = value + usize::from(u16::from_be_bytes([high, low]));
+        let found = body.get(value..at)?;
+        if kind == TLV_CRC32C {
+            let len = (body.len() as u16).to_be_bytes();
+            let parts = [&SIGNATURE[..], &fixed, &len, &body[..value], &[0; 4], &body[at..]];
+            let right = crc32c(parts.into_iter().flatten().copied());
+            if found != right.to_be_bytes() {
+                return None;
+            }
+        }
+    }
+    Some(())
+}
+
+/// The Castagnoli CRC, bit by bit: headers are short and checksums in them rare.
+fn crc32c(bytes: impl Iterator<Item = u8>) -> u32 {
+    const POLYNOMIAL: u32 = 0x82f6_3b78;
+    !bytes.fold(!0, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| {
+            (crc >> 1) ^ if crc & 1 == 1 { POLYNOMIAL } else { 0 }
+        })
+    })
 }
 
 /// Addresses of TCP over IPv4 or IPv6; whatever follows them is left out (TLVs). Other families
@@ -149,6 +195,8 @@ mod tests {
         let header = read(&mut rest).await?;
         Ok((header, rest.len()))
     }
+
+    const ADDRESSES: [u8; 12] = [192, 0, 2, 1, 192, 0, 2, 2, 0xdc, 0x04, 1, 0xbb];
 
     fn v2(command: u8, family: u8, body: &[u8]) -> Vec<u8> {
         let mut bytes = SIGNATURE.to_vec();
@@ -206,7 +254,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_v2_header_is_read_with_its_tlvs() {
-        let mut body = vec![192, 0, 2, 1, 192, 0, 2, 2, 0xdc, 0x04, 1, 0xbb];
+        let mut body = ADDRESSES.to_vec();
         body.extend([0x04, 0, 3, 1, 2, 3]);
         let mut bytes = v2(0x21, 0x11, &body);
         bytes.push(0x16);
@@ -218,6 +266,23 @@ mod tests {
         assert_eq!((header, rest), (expected, 1));
         assert_eq!(parse(&v2(0x20, 0, &[])).await.unwrap().0, Header::Local);
         assert_eq!(parse(&v2(0x21, 0x31, &[0; 216])).await.unwrap().0, Header::Local);
+    }
+
+    #[tokio::test]
+    async fn tlvs_must_fit_and_their_checksum_be_right() {
+        assert_eq!(crc32c(b"123456789".iter().copied()), 0xe306_9283);
+        let with = |tlvs: &[u8]| v2(0x21, 0x11, &[&ADDRESSES, tlvs].concat());
+        let zeros = with(&[TLV_CRC32C, 0, 4, 0, 0, 0, 0, 0x04, 0, 1, 7]);
+        let sum = crc32c(zeros.iter().copied()).to_be_bytes();
+        let mut right = zeros.clone();
+        right[31..35].copy_from_slice(&sum);
+        assert!(parse(&right).await.is_ok());
+        right[16] ^= 1;
+        for bytes in
+            [right, zeros, with(&[TLV_CRC32C, 0, 0]), with(&[0x04, 0, 9, 1]), with(&[0x04, 0])]
+        {
+            assert_eq!(parse(&bytes).await.unwrap_err().kind(), io::ErrorKind::InvalidData);
+        }
     }
 
     #[tokio::test]
