@@ -10,6 +10,7 @@ use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
+use super::answer;
 use super::attempt::{Attempts, Failure, ask, open};
 use super::body::{Body, BodyFate, RequestBody, empty};
 use super::exchange::Exchange;
@@ -107,8 +108,9 @@ async fn try_peer(
     if let Some(mut idle) = exchange.shared.pool.take(key, keepalive) {
         match ask(&mut idle.sender, request, proxy.read_timeout, fate).await {
             Ok(response) => {
+                let response = checked(response)?;
                 exchange.shared.pool.keep(key, idle.sender, idle.requests + 1, keepalive);
-                return checked(response);
+                return Ok(response);
             }
             Err((Failure::Unsent, Some(unsent))) => request = unsent,
             Err((Failure::Broken(_), _))
@@ -126,17 +128,22 @@ async fn try_peer(
     };
     match ask(&mut sender, request, proxy.read_timeout, fate).await {
         Ok(response) => {
+            let response = checked(response)?;
             exchange.shared.pool.keep(key, sender, 1, keepalive);
-            checked(response)
+            Ok(response)
         }
         Err((failure, unsent)) => Err((failure, unsent.map(Request::into_body))),
     }
 }
 
-/// Nobody asked for another protocol.
+/// Nobody asked for another protocol, and where the answer ends must be plain. A connection that
+/// gave another answer is not kept.
 fn checked(response: Response<Incoming>) -> Result<Response<Incoming>, (Failure, Option<Body>)> {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Err((Failure::Invalid("a 101 that nobody asked for".to_owned()), None));
+    }
+    if let Err(why) = answer::check(&response) {
+        return Err((Failure::Invalid(why.to_owned()), None));
     }
     Ok(response)
 }

@@ -1,6 +1,7 @@
 //! HTTP/1.1: from a connection's first byte to its last answer, or to the tunnel. Not here: sockets
 //! and their acceptance (`server`, `net`), and the tunnel itself (`relay`).
 
+mod answer;
 mod attempt;
 mod body;
 mod client;

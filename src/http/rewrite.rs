@@ -107,10 +107,6 @@ fn target(facts: &Facts<'_>, proxy: &Proxy, found: Found) -> Uri {
 
 /// The head of an answer to the client.
 pub(super) fn response_head(headers: &mut HeaderMap, proxy: &Proxy) {
-    if headers.contains_key(TRANSFER_ENCODING) {
-        // RFC 9112 §6.3: the chunks say how long it is, whatever the length claims.
-        headers.remove(CONTENT_LENGTH);
-    }
     remove_hop_by_hop(headers);
     for name in &proxy.hide_headers {
         headers.remove(name);

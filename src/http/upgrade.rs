@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{
-    CONNECTION, HeaderMap, HeaderValue, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue, SEC_WEBSOCKET_EXTENSIONS,
+    SEC_WEBSOCKET_PROTOCOL, UPGRADE,
 };
 use http::{Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use hyper::upgrade::{OnUpgrade, Parts as UpgradedParts};
 use hyper_util::rt::TokioIo;
 
+use super::answer;
 use super::attempt::{Attempts, Failure, ask, open};
 use super::body::{Body, BodyFate, empty};
 use super::clocked::Clocked;
@@ -140,6 +142,8 @@ async fn try_peer(
         if let Err(bad) = checked {
             return Err(Failure::Invalid(format!("a 101, but {}", bad.as_str())));
         }
+    } else if let Err(why) = answer::check(&response) {
+        return Err(Failure::Invalid(why.to_owned()));
     }
     Ok(response)
 }
@@ -169,6 +173,8 @@ fn conclude(
     }));
     let (mut answer, _) = finish_head(response, proxy);
     *answer.body_mut() = empty();
+    // What follows a 101 is no body (RFC 9112 §6.3).
+    answer.headers_mut().remove(CONTENT_LENGTH);
     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     answer.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
     let opening = Opening {
