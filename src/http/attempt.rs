@@ -1,5 +1,6 @@
 //! Asking peers, one after the other, while nothing is lost by it (nginx's `proxy_next_upstream`).
 
+use std::error::Error as _;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use super::body::{Body, BodyFate};
 use super::clocked::Clocked;
 use super::finish::Finish;
 use super::generation::RouteUpstream;
+use super::head_room::HeadRoom;
 use super::respond::Refused;
 use crate::config::model::{NextUpstream, Proxy};
 use crate::upstream::{ConnectError, Lease, PeerId, connect};
@@ -117,7 +119,10 @@ impl fmt::Display for Failure {
         match self {
             Self::Connect(error) => error.fmt(f),
             Self::Unsent => f.write_str("the connection was closed"),
-            Self::Broken(error) => write!(f, "no answer: {error}"),
+            Self::Broken(error) => match error.source() {
+                Some(cause) => write!(f, "no answer: {error}: {cause}"),
+                None => write!(f, "no answer: {error}"),
+            },
             Self::Timeout => f.write_str("no answer in time"),
             Self::Invalid(what) => write!(f, "invalid answer: {what}"),
             Self::Status(status) => write!(f, "answered with {status}"),
@@ -125,22 +130,31 @@ impl fmt::Display for Failure {
     }
 }
 
-/// A connection to a peer that speaks HTTP. With `upgrades` its socket can be taken back.
+/// A connection to a peer that speaks HTTP.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) sender: http1::SendRequest<Body>,
+    head_room: HeadRoom,
+}
+
+/// Connects to a peer. With `upgrades` its socket can be taken back.
 pub(super) async fn open(
     lease: &Lease,
     upstream: &RouteUpstream,
     send_timeout: Duration,
     upgrades: bool,
     finish: &mut Finish,
-) -> Result<http1::SendRequest<Body>, Failure> {
+) -> Result<Asked, Failure> {
     let started = Instant::now();
     let conn = connect(lease, &upstream.connect).await.map_err(Failure::Connect)?;
     finish.record.upstream_connect_time = Some(started.elapsed());
+    let head_room = HeadRoom::new();
+    let conn = Clocked::new(conn, send_timeout).within(head_room.clone());
     let (sender, connection) = http1::Builder::new()
         .preserve_header_case(true)
         .title_case_headers(true)
         .max_headers(MAX_FIELDS)
-        .handshake(TokioIo::new(Clocked::new(conn, send_timeout)))
+        .handshake(TokioIo::new(conn))
         .await
         .map_err(Failure::Broken)?;
     // Errors reach whoever waits for the answer.
@@ -149,24 +163,28 @@ pub(super) async fn open(
     } else {
         tokio::spawn(async { drop(connection.await) });
     }
-    Ok(sender)
+    Ok(Asked { sender, head_room })
 }
 
 /// Sends a request and waits for the head of the answer, `timeout` at most since bytes of its body
 /// last moved. A request that never left comes back.
 pub(super) async fn ask(
-    sender: &mut http1::SendRequest<Body>,
+    peer: &mut Asked,
     request: Request<Body>,
     timeout: Duration,
     body: &Arc<BodyFate>,
 ) -> Result<Response<Incoming>, (Failure, Option<Request<Body>>)> {
     let started = Instant::now();
-    let answer = sender.try_send_request(request);
+    peer.head_room.start();
+    let answer = peer.sender.try_send_request(request);
     tokio::pin!(answer);
     loop {
         let deadline = started.max(body.moved()) + timeout;
         match tokio::time::timeout_at(deadline, &mut answer).await {
-            Ok(Ok(response)) => return Ok(response),
+            Ok(Ok(response)) => {
+                peer.head_room.stop();
+                return Ok(response);
+            }
             Ok(Err(mut error)) => {
                 if let Some(request) = error.take_message() {
                     return Err((Failure::Unsent, Some(request)));

@@ -1,5 +1,5 @@
 //! A connection whose writes must make progress: nginx's `send_timeout` towards clients and
-//! `proxy_send_timeout` towards upstreams.
+//! `proxy_send_timeout` towards upstreams. Towards upstreams its reads have a bound too.
 
 use std::io;
 use std::pin::Pin;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use super::head_room::HeadRoom;
 use crate::net::Conn;
 
 /// A connection with a clock on its writes.
@@ -17,11 +18,17 @@ pub(super) struct Clocked {
     conn: Conn,
     timeout: Duration,
     timer: Option<Pin<Box<Sleep>>>,
+    head_room: Option<HeadRoom>,
 }
 
 impl Clocked {
     pub(super) const fn new(conn: Conn, timeout: Duration) -> Self {
-        Self { conn, timeout, timer: None }
+        Self { conn, timeout, timer: None, head_room: None }
+    }
+
+    /// Bounds its reads.
+    pub(super) fn within(self, head_room: HeadRoom) -> Self {
+        Self { head_room: Some(head_room), ..self }
     }
 
     pub(super) fn into_inner(self) -> Conn {
@@ -61,7 +68,13 @@ impl AsyncRead for Clocked {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().conn).poll_read(cx, buf)
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut this.conn).poll_read(cx, buf))?;
+        if let Some(room) = &this.head_room {
+            room.take(buf.filled().len() - before)?;
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

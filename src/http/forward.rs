@@ -106,10 +106,10 @@ async fn try_peer(
     // A kept connection may have been closed meanwhile: a request that did not leave goes on a new
     // one, and that is nobody's failure.
     if let Some(mut idle) = exchange.shared.pool.take(key, keepalive) {
-        match ask(&mut idle.sender, request, proxy.read_timeout, fate).await {
+        match ask(&mut idle.peer, request, proxy.read_timeout, fate).await {
             Ok(response) => {
                 let response = checked(response)?;
-                exchange.shared.pool.keep(key, idle.sender, idle.requests + 1, keepalive);
+                exchange.shared.pool.keep(key, idle.peer, idle.requests + 1, keepalive);
                 return Ok(response);
             }
             Err((Failure::Unsent, Some(unsent))) => request = unsent,
@@ -122,14 +122,14 @@ async fn try_peer(
         }
     }
     let opened = open(lease, upstream, proxy.send_timeout, false, finish).await;
-    let mut sender = match opened {
-        Ok(sender) => sender,
+    let mut peer = match opened {
+        Ok(peer) => peer,
         Err(failure) => return Err((failure, Some(request.into_body()))),
     };
-    match ask(&mut sender, request, proxy.read_timeout, fate).await {
+    match ask(&mut peer, request, proxy.read_timeout, fate).await {
         Ok(response) => {
             let response = checked(response)?;
-            exchange.shared.pool.keep(key, sender, 1, keepalive);
+            exchange.shared.pool.keep(key, peer, 1, keepalive);
             Ok(response)
         }
         Err((failure, unsent)) => Err((failure, unsent.map(Request::into_body))),

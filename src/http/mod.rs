@@ -12,6 +12,7 @@ mod finish;
 mod forward;
 mod generation;
 mod guard;
+mod head_room;
 mod path;
 mod pool;
 mod respond;

@@ -4,10 +4,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hyper::client::conn::http1::SendRequest;
 use tokio::time::Instant;
 
-use super::body::Body;
+use super::attempt::Asked;
 use crate::upstream::{Keepalive, PeerId};
 
 /// What a connection is good for: the peer, and the route's way of speaking TLS.
@@ -22,7 +21,7 @@ pub struct Pool {
 /// A connection and its history.
 #[derive(Debug)]
 pub(super) struct Idle {
-    pub(super) sender: SendRequest<Body>,
+    pub(super) peer: Asked,
     /// Requests it has had.
     pub(super) requests: u64,
     since: Instant,
@@ -46,7 +45,7 @@ impl Pool {
     pub(super) fn keep(
         self: &Arc<Self>,
         key: Key,
-        mut sender: SendRequest<Body>,
+        mut peer: Asked,
         requests: u64,
         keepalive: Keepalive,
     ) {
@@ -55,8 +54,8 @@ impl Pool {
         }
         let pool = Arc::clone(self);
         tokio::spawn(async move {
-            if sender.ready().await.is_ok() {
-                pool.put(key, Idle { sender, requests, since: Instant::now() }, keepalive);
+            if peer.sender.ready().await.is_ok() {
+                pool.put(key, Idle { peer, requests, since: Instant::now() }, keepalive);
                 // Whatever has not been used by then is closed.
                 tokio::time::sleep(keepalive.timeout).await;
                 pool.sweep(key, keepalive);
@@ -87,6 +86,6 @@ impl Pool {
 
 impl Idle {
     fn is_good(&self, keepalive: Keepalive) -> bool {
-        !self.sender.is_closed() && self.since.elapsed() < keepalive.timeout
+        !self.peer.sender.is_closed() && self.since.elapsed() < keepalive.timeout
     }
 }

@@ -131,9 +131,9 @@ async fn try_peer(
     lease: &Lease,
     finish: &mut Finish,
 ) -> Result<Response<Incoming>, Failure> {
-    let mut sender = open(lease, upstream, proxy.send_timeout, true, finish).await?;
+    let mut peer = open(lease, upstream, proxy.send_timeout, true, finish).await?;
     let request = exchange.request(uri, headers, empty());
-    let answer = ask(&mut sender, request, proxy.read_timeout, &BodyFate::new()).await;
+    let answer = ask(&mut peer, request, proxy.read_timeout, &BodyFate::new()).await;
     let response = answer.map_err(|(failure, _)| failure)?;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let verify = proxy.websocket.verify_accept;
