@@ -298,7 +298,8 @@ pub struct NextUpstream {
 pub struct WebSocket {
     /// Upgrade requests are served; else 426.
     pub enabled: bool,
-    /// `Origin` values let in, in lower case (`*.` may start the host); `None` lets in any.
+    /// `Origin` values let in, in lower case (`*.` may start the host; `none` stands for a request
+    /// without one); `None` lets in any.
     pub allowed_origins: Option<Vec<String>>,
     /// Sub-protocols let in; `None` lets in any.
     pub allowed_subprotocols: Option<Vec<String>>,

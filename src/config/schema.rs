@@ -259,7 +259,8 @@ section! {
         /// Unwritten bytes a side may have before the other is read no more.
         max_buffer: Size<1024, 1_073_741_824> { default("64k"); "proxy_buffer_size"; N }
         /// Values of `Origin` that are let in, others get 403: `"https://example.org"`,
-        /// `"https://*.example.org"`, or `"*"`.
+        /// `"https://*.example.org"`, or `"*"`. Clients that send no `Origin` are no browsers; `"none"`
+        /// lets them in too.
         allowed_origins: List<OriginValue> { unset("any"); "–"; N }
         /// Sub-protocols that are let in.
         allowed_subprotocols: List<Token> { unset("any"); "–"; N }

@@ -144,17 +144,20 @@ pub fn check_response(
     Ok(())
 }
 
-/// Whether the request's one `Origin` is allowed. A request without one comes from no browser and
-/// is let in; two of them are a trick.
+/// The member of `allowed_origins` that lets in requests without an `Origin`.
+const NO_ORIGIN: &str = "none";
+
+/// Whether the request's one `Origin` is allowed. A request without one comes from no browser; two
+/// of them are a trick.
 fn origin_allowed(headers: &HeaderMap, allowed: &[String]) -> bool {
     if !headers.contains_key(ORIGIN) {
-        return true;
+        return allowed.iter().any(|pattern| pattern == NO_ORIGIN);
     }
     let Some(origin) = only(headers, &ORIGIN).and_then(|o| std::str::from_utf8(o).ok()) else {
         return false;
     };
     let origin = origin.to_ascii_lowercase();
-    allowed.iter().any(|pattern| origin_matches(&origin, pattern))
+    allowed.iter().any(|pattern| pattern != NO_ORIGIN && origin_matches(&origin, pattern))
 }
 
 /// `https://app.example`, or `https://*.example` for every host below it. A default port written

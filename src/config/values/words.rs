@@ -111,7 +111,7 @@ impl FromText for TlsVersion {
     }
 }
 
-/// One of `allowed_origins`, in lower case; `*` is any.
+/// One of `allowed_origins`, in lower case; `*` is any, `none` a request without `Origin`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::config) struct OriginValue(pub(in crate::config) String);
 
@@ -120,7 +120,7 @@ impl FromText for OriginValue {
 
     fn from_text(text: &str) -> Result<Self, Fault> {
         let lower = text.to_ascii_lowercase();
-        if lower == "*" || lower == "null" {
+        if matches!(lower.as_str(), "*" | "null" | "none") {
             return Ok(Self(lower));
         }
         let fault = Fault::new("needs an origin such as `\"https://example.org\"`");

@@ -107,11 +107,20 @@ fn origins_are_compared_whole() {
     ] {
         assert!(!origin(bad), "{bad}");
     }
-    assert!(check(&request(), &config).is_ok(), "no browser sends none");
+    assert_eq!(check(&request(), &config), Err(BadRequest::Origin), "no browser sends none");
     let mut two = request();
     two.append("origin", HeaderValue::from_static("https://app.example"));
     two.append("origin", HeaderValue::from_static("https://evil.example"));
     assert_eq!(check(&two, &config), Err(BadRequest::Origin));
+    config.allowed_origins.get_or_insert_default().push("none".to_owned());
+    assert!(check(&request(), &config).is_ok(), "unless they are let in");
+    assert!(!origin_with("none", &config), "and nobody gets in by calling itself so");
+}
+
+fn origin_with(value: &'static str, config: &WebSocket) -> bool {
+    let mut map = request();
+    map.insert("origin", HeaderValue::from_static(value));
+    check(&map, config).is_ok()
 }
 
 #[test]
