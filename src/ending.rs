@@ -46,7 +46,8 @@ pub enum Cause {
     TooBig,
     /// A leg took no byte for `proxy_send_timeout` while there was something to send.
     SlowConsumer,
-    /// A frame header made the frame's end unknowable (RFC 6455 §5.2).
+    /// A frame header made the frame's end unknowable (RFC 6455 §5.2), or broke another rule where
+    /// `validate` is on.
     Protocol,
     /// The TLS session of a leg failed.
     Tls,

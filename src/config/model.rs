@@ -338,6 +338,8 @@ pub struct Policy {
     pub max_frame_size: Option<u64>,
     /// Unwritten bytes a leg may have before the other leg is read no more.
     pub max_buffer: usize,
+    /// Frames are held to the rules of RFC 6455.
+    pub validate: bool,
     /// The codes Wayhold closes with.
     pub close_codes: CloseCodes,
 }

@@ -266,6 +266,12 @@ section! {
         allowed_subprotocols: List<Token> { unset("any"); "–"; N }
         /// A 101 whose Sec-WebSocket-Accept is wrong becomes a 502.
         verify_accept: bool { default(true); "–"; N }
+        /// Frames that break RFC 6455's rules go nowhere and end the tunnel with 1002: reserved bits and
+        /// opcodes that no agreed extension may use, wrong masking, lengths not in their shortest form,
+        /// control frames in fragments or over 125 bytes, fragments out of order, close codes that may
+        /// not be sent. UTF-8 is not checked. When `false`, all of them pass as they came. A 64-bit
+        /// length with its highest bit set ends the tunnel either way.
+        validate: bool { default(false); "–"; A }
         /// The codes Wayhold closes with.
         close_codes: CloseCodesSection { unset("its defaults"); "–"; A }
     }
@@ -294,7 +300,7 @@ section! {
         too_big: CloseCode { default(1009); "–"; A }
         /// A side that takes no bytes.
         slow_consumer: CloseCode { default(1008); "–"; A }
-        /// An impossible frame.
+        /// A frame that cannot be, or with `validate` may not be.
         protocol: CloseCode { default(1002); "–"; A }
     }
 }

@@ -32,6 +32,7 @@ use crate::net::{Conn, Parts};
 use crate::relay::{Engine, Keep, Leg, NewTunnel, RouteKey};
 use crate::upstream::Lease;
 use crate::ws::handshake::{self, Accept, BadRequest};
+use crate::ws::rules::Extensions;
 
 /// What came of an upgrade request that was passed on.
 pub(super) enum Upgraded {
@@ -45,6 +46,7 @@ pub(super) enum Upgraded {
 pub(super) struct Opening {
     upstream: OnUpgrade,
     lease: Lease,
+    extensions: Extensions,
     policy: Arc<Policy>,
     route: RouteKey,
     series: Arc<TunnelSeries>,
@@ -171,6 +173,7 @@ fn conclude(
         extensions: field(SEC_WEBSOCKET_EXTENSIONS),
         handshake_time: finish.started.elapsed(),
     }));
+    let extensions = handshake::agreed_extensions(response.headers());
     let (mut answer, _) = finish_head(response, proxy);
     *answer.body_mut() = empty();
     // What follows a 101 is no body (RFC 9112 §6.3).
@@ -180,6 +183,7 @@ fn conclude(
     let opening = Opening {
         upstream: on_upgrade,
         lease,
+        extensions,
         policy: Arc::clone(&proxy.websocket.policy),
         route: Arc::clone(&upstream.key),
         series: Arc::clone(&upstream.tunnels),
@@ -192,7 +196,7 @@ impl Opening {
     /// Waits until both sockets are free and gives them to the relay. A client that went away
     /// before its 101 leaves a request that was not answered.
     pub(super) async fn open(self: Box<Self>, client: OnUpgrade, place: Place, finish: Finish) {
-        let Self { upstream, lease, policy, route, series, engine } = *self;
+        let Self { upstream, lease, extensions, policy, route, series, engine } = *self;
         let both = async { tokio::try_join!(client, upstream) };
         // The 101 is written at once or never: the clock of writing bounds it, this the rest.
         let Ok(Ok((client, upstream))) = tokio::time::timeout(Duration::from_secs(60), both).await
@@ -210,7 +214,15 @@ impl Opening {
         }
         let Place { permit, active } = place;
         let keep = Keep { line, lease, permit, connection: active };
-        engine.adopt(NewTunnel { client, upstream, policy, route, series, keep: Box::new(keep) });
+        engine.adopt(NewTunnel {
+            client,
+            upstream,
+            extensions,
+            policy,
+            route,
+            series,
+            keep: Box::new(keep),
+        });
     }
 }
 

@@ -23,6 +23,7 @@ use crate::limits::Permit;
 use crate::metrics::{ActiveConnection, Metrics, TunnelSeries};
 use crate::net::tls::session::Session;
 use crate::upstream::Lease;
+use crate::ws::rules::Extensions;
 
 /// One leg, as it is given to the relay.
 #[derive(Debug)]
@@ -47,6 +48,8 @@ pub struct NewTunnel {
     pub client: Leg,
     /// The upstream's leg.
     pub upstream: Leg,
+    /// What both have agreed on.
+    pub extensions: Extensions,
     /// Clocks and limits.
     pub policy: Arc<Policy>,
     /// Under which a reload finds the new policy.

@@ -228,10 +228,10 @@ impl Worker {
     }
 
     fn adopt(&mut self, new: NewTunnel) {
-        let NewTunnel { client, upstream, policy, route, series, keep } = new;
+        let NewTunnel { client, upstream, extensions, policy, route, series, keep } = new;
         let early = [client.early, upstream.early];
         let carried = Carried {
-            tunnel: Tunnel::new(self.now, seeds()),
+            tunnel: Tunnel::new(self.now, seeds()).with_extensions(extensions),
             legs: [
                 Leg::new(client.fd.into(), client.tls, client.unsent),
                 Leg::new(upstream.fd.into(), upstream.tls, upstream.unsent),

@@ -1,8 +1,8 @@
 //! WebSocket frames on the wire (RFC 6455 §5.2): where each begins and ends, and the few that
 //! Wayhold writes itself. Not here: what a frame means for the tunnel (`ws::tunnel`).
 //!
-//! Nothing is policed but what makes the end of a frame unknowable: a proxy passes on what two
-//! endpoints have agreed on, reserved bits and opcodes included.
+//! Nothing is policed here but what makes the end of a frame unknowable: a proxy passes on what two
+//! endpoints have agreed on, reserved bits and opcodes included. The other rules are in `ws::rules`.
 
 /// The longest header: 2 bytes, 8 of extended length, 4 of masking key.
 pub const MAX_HEADER: usize = 14;
@@ -54,6 +54,16 @@ impl Header {
             _ => 0,
         };
         2 + extended + if second & 0x80 == 0 { 0 } else { 4 }
+    }
+
+    /// How long its shortest form is (RFC 6455 §5.2 allows no other).
+    pub const fn shortest(&self) -> usize {
+        let extended = match self.len {
+            0..126 => 0,
+            126..0x1_0000 => 2,
+            _ => 8,
+        };
+        2 + extended + if self.mask.is_some() { 4 } else { 0 }
     }
 
     /// Reads the header at the start of `bytes`, and how long it is; `Ok(None)` when it is not all

@@ -4,12 +4,13 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
-    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS,
+    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, Method, Version};
 use sha1::{Digest, Sha1};
 
+use super::rules::Extensions;
 use crate::config::model::WebSocket;
 
 /// The GUID of RFC 6455 §1.3.
@@ -103,6 +104,8 @@ pub enum BadResponse {
     Accept,
     /// The sub-protocol was not offered, or there are several.
     Subprotocol,
+    /// An extension was not offered.
+    Extension,
 }
 
 impl BadResponse {
@@ -113,12 +116,13 @@ impl BadResponse {
             Self::Connection => "its `Connection` does not list `upgrade`",
             Self::Accept => "its `Sec-WebSocket-Accept` does not belong to the key",
             Self::Subprotocol => "its `Sec-WebSocket-Protocol` was not offered",
+            Self::Extension => "its `Sec-WebSocket-Extensions` were not offered",
         }
     }
 }
 
 /// Checks a 101: `Upgrade`, `Connection`, `Sec-WebSocket-Accept` (when `verify_accept`), and that
-/// its sub-protocol was offered (RFC 6455 §4.1).
+/// its sub-protocol and extensions were offered (RFC 6455 §4.1).
 pub fn check_response(
     request: &HeaderMap,
     response: &HeaderMap,
@@ -141,7 +145,29 @@ pub fn check_response(
             return Err(BadResponse::Subprotocol);
         }
     }
+    let offered = |name: &str| extensions(request).any(|other| other.eq_ignore_ascii_case(name));
+    if !extensions(response).all(offered) {
+        return Err(BadResponse::Extension);
+    }
     Ok(())
+}
+
+/// What the extensions of a good 101 mean for the headers of frames.
+pub fn agreed_extensions(response: &HeaderMap) -> Extensions {
+    extensions(response).fold(Extensions::None, |before, name| {
+        if before == Extensions::None && name.eq_ignore_ascii_case("permessage-deflate") {
+            Extensions::Deflate
+        } else {
+            Extensions::Unknown
+        }
+    })
+}
+
+/// The names in `Sec-WebSocket-Extensions`, without their parameters.
+fn extensions(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let name = |extension: &'_ str| extension.find(';').unwrap_or(extension.len());
+    tokens(headers, &SEC_WEBSOCKET_EXTENSIONS)
+        .map(move |extension| extension[..name(extension)].trim_matches([' ', '\t']))
 }
 
 /// The member of `allowed_origins` that lets in requests without an `Origin`.

@@ -4,6 +4,7 @@
 pub mod cut;
 pub mod frame;
 pub mod handshake;
+pub mod rules;
 pub mod tunnel;
 
 /// Milliseconds of a monotonic clock: the driver's, the same for both legs.

@@ -24,6 +24,7 @@ pub(super) mod tests;
 use std::time::Duration;
 
 use super::frame::{self, Header, MAX_HEADER, MAX_OWN_FRAME, PING_PAYLOAD, Tracker, opcode};
+use super::rules::Extensions;
 use super::{Millis, NEVER, Side};
 use crate::access_log::TunnelStats;
 use crate::config::model::Policy;
@@ -75,6 +76,7 @@ pub struct Tunnel {
     /// Measured and not yet taken by the driver.
     rtt_fresh: Option<(Side, u32)>,
     stalled: Millis,
+    extensions: Extensions,
 }
 
 /// What the Ending will say.
@@ -110,7 +112,7 @@ struct Leg {
     ended: bool,
     /// It takes no byte any more either.
     dead: bool,
-    /// An impossible header came from it: what follows cannot be read.
+    /// A frame came from it that was refused: nothing behind it is read.
     deaf: bool,
 }
 
@@ -129,6 +131,8 @@ struct Stream {
     /// Opcode of the message under way.
     message: u8,
     message_len: u64,
+    /// More fragments of it are to come.
+    in_message: bool,
     messages: u64,
     bytes: u64,
 }
@@ -139,7 +143,8 @@ enum Fate {
     /// It goes on as it is.
     #[default]
     Forward,
-    /// It may be the answer to our ping: kept until its payload tells.
+    /// It may be the answer to our ping, or a Close with a code that may not be: kept until its
+    /// payload tells.
     Hold,
     /// The other leg takes nothing any more.
     Drop,
@@ -175,7 +180,14 @@ impl Tunnel {
             rtt_max: None,
             rtt_fresh: None,
             stalled: 0,
+            extensions: Extensions::None,
         }
+    }
+
+    /// The extensions that the endpoints have agreed on.
+    #[must_use]
+    pub const fn with_extensions(self, extensions: Extensions) -> Self {
+        Self { extensions, ..self }
     }
 
     /// A leg ended without a Close frame, or after one. Bytes of it that were withheld (half a
@@ -183,7 +195,8 @@ impl Tunnel {
     pub fn end(&mut self, from: Side, how: End, cx: &Context<'_>, out: &mut Vec<u8>) {
         let to = from.other();
         let leg = &mut self.legs[from as usize];
-        let (again, closed) = (leg.ended, leg.close_received);
+        // A leg that broke the rules has ended already, as far as the other is concerned.
+        let (again, closed) = (leg.ended || leg.deaf, leg.close_received);
         leg.ended = true;
         leg.dead |= how != End::Eof;
         if again {
@@ -199,10 +212,8 @@ impl Tunnel {
         if other.close_sent || other.dead {
             other.want_close = None;
         } else if tidy {
-            // A leg that has sent its Close gets it echoed: that completes its handshake.
-            let echo =
-                other.close_received.then(|| echo_code(self.streams[to as usize].close_code));
-            other.want_close.get_or_insert(echo.unwrap_or(lost));
+            let own = self.own_close_code(to, lost);
+            self.legs[to as usize].want_close.get_or_insert(own);
             code = Some(lost);
         } else {
             other.want_close = None;
@@ -232,6 +243,35 @@ impl Tunnel {
             }
         }
         self.begin_end(Initiator::Proxy, cause, Some(code), cx);
+    }
+
+    /// A leg has broken the rules: nothing that it says is read any more. Both legs get our Close;
+    /// but where frames are validated, the upstream gets none in the name of a client that said no
+    /// goodbye: its connection just ends.
+    fn expel(&mut self, from: Side, cause: Cause, cx: &Context<'_>) {
+        self.legs[from as usize].deaf = true;
+        let was_ending = self.why.is_some();
+        self.eject(cause, cx);
+        if was_ending {
+            // A leg that waits for the answer to its Close gets it from us: nobody else will give it.
+            for side in Side::BOTH {
+                let code = self.own_close_code(side, eject_code(cause, cx.policy));
+                let leg = &mut self.legs[side as usize];
+                if !leg.close_sent && !leg.dead {
+                    leg.want_close.get_or_insert(code);
+                }
+            }
+        }
+        if cx.policy.validate && from == Side::Client {
+            self.legs[Side::Upstream as usize].want_close = None;
+        }
+    }
+
+    /// The code of our Close to a leg: a leg that has sent its own Close gets that echoed, which
+    /// completes its handshake.
+    fn own_close_code(&self, to: Side, code: u16) -> u16 {
+        let echo = self.legs[to as usize].close_received;
+        if echo { echo_code(self.streams[to as usize].close_code) } else { code }
     }
 
     /// Gives a leg up: nothing goes to it any more, and the other one gets our Close.
@@ -309,7 +349,8 @@ impl Tunnel {
         let leg = &self.legs[to as usize];
         // The server closes first (RFC 6455 §7.1.1): towards the client that is us.
         let handshake_done = to == Side::Client && leg.close_sent && leg.close_received;
-        let source_ended = self.legs[to.other() as usize].ended;
+        let source = &self.legs[to.other() as usize];
+        let source_ended = source.ended || (source.deaf && !leg.close_sent);
         !leg.dead
             && !self.wants(to)
             && (handshake_done || source_ended || (leg.deaf && leg.close_sent))

@@ -42,6 +42,7 @@ pub(super) fn websocket(
         allowed_origins,
         allowed_subprotocols,
         verify_accept,
+        validate,
         close_codes,
     } = &section;
     let read_timeout = explicit.proxy.proxy_read_timeout.copied().map(|time| time.0);
@@ -63,6 +64,7 @@ pub(super) fn websocket(
         max_message_size: max_message_size.with_default().0,
         max_frame_size: max_frame_size.with_default().0,
         max_buffer: usize::try_from(max_buffer.with_default().0).unwrap_or(usize::MAX),
+        validate: validate.with_default().value,
         close_codes: codes(close_codes, cx.out),
     };
     WebSocket {

@@ -2,9 +2,12 @@
 
 use super::super::cut::Cut;
 use super::super::frame::{Event, Header, PING_PAYLOAD, opcode, unmask};
-use super::super::{NEVER, Side};
+use super::super::{NEVER, Side, rules};
 use super::{Context, Fate, Tunnel};
 use crate::ending::{Cause, Initiator};
+
+/// Bytes of a close code.
+const CLOSE_CODE: usize = 2;
 
 /// A header as it stands in the chunk.
 struct Head<'a> {
@@ -39,16 +42,15 @@ impl Tunnel {
                     let head = Head { header, withheld, start, bytes: &chunk[start..pos] };
                     self.begin_frame(from, &head, cx, &mut cut);
                 }
-                Event::Payload => self.payload(from, start, &chunk[start..pos], &mut cut),
+                Event::Payload => self.payload(from, start, &chunk[start..pos], cx, &mut cut),
                 Event::End => {
-                    self.payload(from, start, &chunk[start..pos], &mut cut);
+                    self.payload(from, start, &chunk[start..pos], cx, &mut cut);
                     self.end_frame(from, pos, cx, &mut cut);
                 }
                 Event::Partial => cut.remove(start, pos),
                 Event::Invalid => {
                     cut.remove(start, pos);
-                    self.legs[side].deaf = true;
-                    self.eject(Cause::Protocol, cx);
+                    self.expel(from, Cause::Protocol, cx);
                 }
             }
         }
@@ -80,8 +82,8 @@ impl Tunnel {
         cx.cells.payload[side].add(len);
     }
 
-    /// Whether anything more of the chunk is to be looked at: not behind a Close, not behind an
-    /// impossible header. An empty frame ends without a byte.
+    /// Whether anything more of the chunk is to be looked at: not behind a Close, not behind a
+    /// frame that was refused. An empty frame ends without a byte.
     #[inline]
     fn reads_on(&self, from: Side, left: usize) -> bool {
         let leg = &self.legs[from as usize];
@@ -94,6 +96,10 @@ impl Tunnel {
     fn begin_frame(&mut self, from: Side, head: &Head<'_>, cx: &Context<'_>, cut: &mut Cut<'_>) {
         let Head { header, withheld, start, bytes } = *head;
         let to = from.other() as usize;
+        let validate = cx.policy.validate;
+        if validate && !self.is_proper(from, head) {
+            return self.refuse(from, head, Cause::Protocol, cx, cut);
+        }
         self.count(from, &header, cx);
         let ours = header.opcode == opcode::PONG
             && header.fin
@@ -101,6 +107,9 @@ impl Tunnel {
             && self.legs[from as usize].ever_pinged;
         let too_big = !header.is_control() && self.too_big(from, &header, cx);
         if too_big {
+            if validate {
+                return self.refuse(from, head, Cause::TooBig, cx, cut);
+            }
             self.eject(Cause::TooBig, cx);
             // A tunnel that is closing already is not ejected; yet nothing may follow the hole that
             // this frame leaves.
@@ -119,7 +128,7 @@ impl Tunnel {
         if too_big || self.legs[to].close_sent || self.legs[to].dead {
             stream.fate = Fate::Drop;
             cut.remove(start, start + bytes.len());
-        } else if ours {
+        } else if ours || (validate && has_close_code(&header)) {
             stream.fate = Fate::Hold;
             let len = withheld + bytes.len();
             stream.held[..withheld].copy_from_slice(stream.tracker.withheld(withheld));
@@ -132,6 +141,31 @@ impl Tunnel {
                 cut.insert(start, stream.tracker.withheld(withheld));
             }
         }
+    }
+
+    /// Whether a frame may stand here, as far as its header tells.
+    fn is_proper(&self, from: Side, head: &Head<'_>) -> bool {
+        let stream = &self.streams[from as usize];
+        let first = stream.tracker.withheld(head.withheld).first().unwrap_or(&head.bytes[0]);
+        let size = head.withheld + head.bytes.len();
+        rules::is_proper(from, *first, &head.header, size, stream.in_message, self.extensions)
+    }
+
+    /// A frame is not let through, and nothing behind it is looked at.
+    #[cold]
+    fn refuse(
+        &mut self,
+        from: Side,
+        head: &Head<'_>,
+        cause: Cause,
+        cx: &Context<'_>,
+        cut: &mut Cut<'_>,
+    ) {
+        let stream = &mut self.streams[from as usize];
+        stream.frame = head.header;
+        stream.fate = Fate::Drop;
+        cut.remove(head.start, head.start + head.bytes.len());
+        self.expel(from, cause, cx);
     }
 
     fn count(&mut self, from: Side, header: &Header, cx: &Context<'_>) {
@@ -152,6 +186,7 @@ impl Tunnel {
             stream.message_len = 0;
         }
         stream.message_len = stream.message_len.saturating_add(header.len);
+        stream.in_message = !header.fin;
         if header.fin {
             stream.messages += 1;
             match stream.message {
@@ -169,7 +204,14 @@ impl Tunnel {
 
     /// Payload of the frame under way, from `start` of the chunk on.
     #[inline]
-    fn payload(&mut self, from: Side, start: usize, bytes: &[u8], cut: &mut Cut<'_>) {
+    fn payload(
+        &mut self,
+        from: Side,
+        start: usize,
+        bytes: &[u8],
+        cx: &Context<'_>,
+        cut: &mut Cut<'_>,
+    ) {
         let stream = &mut self.streams[from as usize];
         if stream.frame.is_control() {
             if stream.frame.opcode == opcode::CLOSE {
@@ -180,6 +222,9 @@ impl Tunnel {
         }
         if stream.fate == Fate::Forward {
             return;
+        }
+        if stream.fate == Fate::Hold && stream.frame.opcode == opcode::CLOSE {
+            return self.held_close(from, start, bytes, cx, cut);
         }
         cut.remove(start, start + bytes.len());
         if stream.fate == Fate::Hold {
@@ -195,7 +240,7 @@ impl Tunnel {
         let stream = &self.streams[from as usize];
         if stream.fate == Fate::Hold {
             self.decide_held(from, pos, cx, cut);
-        } else if stream.frame.opcode == opcode::CLOSE {
+        } else if stream.frame.opcode == opcode::CLOSE && !self.legs[from as usize].deaf {
             self.close_frame(from, cx);
         }
         if self.wants(from.other()) {
@@ -228,6 +273,42 @@ impl Tunnel {
             self.rtt_last = Some(rtt);
             self.rtt_max = self.rtt_max.max(Some(rtt));
             self.rtt_fresh = Some((from, rtt));
+        }
+    }
+
+    /// More of a Close frame that is kept until its code is known. Then it goes on, or is
+    /// refused, or a Close of ours has overtaken it.
+    #[cold]
+    fn held_close(
+        &mut self,
+        from: Side,
+        start: usize,
+        bytes: &[u8],
+        cx: &Context<'_>,
+        cut: &mut Cut<'_>,
+    ) {
+        let to = &self.legs[from.other() as usize];
+        let passes = !to.close_sent && !to.dead;
+        let stream = &mut self.streams[from as usize];
+        let at = usize::from(stream.held_len);
+        let missing = CLOSE_CODE - (at - stream.frame.shortest());
+        let kept = missing.min(bytes.len());
+        stream.held[at..at + kept].copy_from_slice(&bytes[..kept]);
+        stream.held_len += kept as u8;
+        cut.remove(start, start + kept);
+        if kept < missing {
+            return;
+        }
+        let proper = rules::is_close_code(stream.close_code);
+        if proper && passes {
+            stream.fate = Fate::Forward;
+            cut.insert(start + kept, &stream.held[..at + kept]);
+            return;
+        }
+        stream.fate = Fate::Drop;
+        cut.remove(start + kept, start + bytes.len());
+        if !proper {
+            self.expel(from, Cause::Protocol, cx);
         }
     }
 
@@ -270,6 +351,11 @@ impl Tunnel {
         }
         false
     }
+}
+
+/// Whether it is a Close with a code in its payload.
+const fn has_close_code(header: &Header) -> bool {
+    header.opcode == opcode::CLOSE && header.len >= CLOSE_CODE as u64
 }
 
 impl super::Stream {

@@ -1,5 +1,7 @@
 //! The tunnel's invariants, without a socket or a clock.
 
+mod validate;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -25,6 +27,7 @@ pub(crate) fn policy() -> Policy {
         max_message_size: None,
         max_frame_size: None,
         max_buffer: 65536,
+        validate: false,
         close_codes: CloseCodes {
             drain: 1012,
             dead_peer: 1001,
