@@ -192,7 +192,7 @@ impl Leg {
                 self.pipe = Some(pipe);
                 return Ok(progress);
             }
-            pipes.put(pipe);
+            pipes.put(*pipe);
         }
         let mut sent = 0;
         while sent < self.pending.len() {
@@ -237,7 +237,7 @@ impl Leg {
             // It is read to its end, which tells how it ended.
             let _broken = target.break_off(error);
         } else if pipe.filled() > 0 {
-            target.pipe = Some(pipe);
+            target.pipe = Some(Box::new(pipe));
         } else {
             pipes.put(pipe);
         }
