@@ -43,7 +43,8 @@ use Refusal::Bad;
 
 /// Checks a whole head, its empty line included.
 pub(super) fn check(bytes: &[u8], max_fields: usize) -> Result<Head, Refusal> {
-    let mut lines = bytes.strip_suffix(b"\r\n\r\n").unwrap_or(bytes).split(|b| *b == b'\n');
+    // The CR of the last line stays, as on every other: one of them is its end, a second is not.
+    let mut lines = bytes.strip_suffix(b"\n\r\n").unwrap_or(bytes).split(|b| *b == b'\n');
     let request_line = lines.next().map(trim_cr).unwrap_or_default();
     let request = check_request_line(request_line)?;
     let mut fields = Fields::default();

@@ -58,6 +58,13 @@ fn good_requests_pass_byte_for_byte() {
 }
 
 #[test]
+fn a_second_cr_before_the_empty_line_is_a_control_character() {
+    for head in ["OPTIONS * HTTP/1.1\r\nHost:\r\r\n\r\n", "GET / HTTP/1.0\r\r\n\r\n"] {
+        assert!(matches!(refusal(head), Some(Refusal::Bad(_))), "{head:?}");
+    }
+}
+
+#[test]
 fn ambiguous_heads_are_refused() {
     let head = |fields: &str| refusal(&format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n"));
     for fields in [
