@@ -37,7 +37,7 @@ pub enum BadRequest {
     Body,
     /// `Origin` is not among `allowed_origins` (403).
     Origin,
-    /// None of the offered sub-protocols is allowed (400).
+    /// None of the offered sub-protocols is allowed, or the offer cannot be read (400).
     Subprotocol,
 }
 
@@ -84,11 +84,9 @@ pub fn check_request(
     if config.allowed_origins.as_ref().is_some_and(|allowed| !origin_allowed(headers, allowed)) {
         return Err(BadRequest::Origin);
     }
-    if let Some(allowed) = &config.allowed_subprotocols {
-        let offered: Vec<&str> = tokens(headers, &SEC_WEBSOCKET_PROTOCOL).collect();
-        if !offered.is_empty() && !offered.iter().any(|p| allowed.iter().any(|a| a == p)) {
-            return Err(BadRequest::Subprotocol);
-        }
+    let allowed = config.allowed_subprotocols.as_ref();
+    if allowed.is_some_and(|allowed| !subprotocol_allowed(headers, allowed)) {
+        return Err(BadRequest::Subprotocol);
     }
     Ok(Accept::of(key))
 }
@@ -184,6 +182,17 @@ fn origin_allowed(headers: &HeaderMap, allowed: &[String]) -> bool {
     };
     let origin = origin.to_ascii_lowercase();
     allowed.iter().any(|pattern| pattern != NO_ORIGIN && origin_matches(&origin, pattern))
+}
+
+/// Whether one of the offered sub-protocols is allowed, or none is offered. An offer that cannot be
+/// read is not none: the upstream may read it.
+fn subprotocol_allowed(headers: &HeaderMap, allowed: &[String]) -> bool {
+    let mut offers = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
+    if !offers.all(|offer| offer.to_str().is_ok()) {
+        return false;
+    }
+    let mut offered = tokens(headers, &SEC_WEBSOCKET_PROTOCOL).peekable();
+    offered.peek().is_none() || offered.any(|offer| allowed.iter().any(|other| other == offer))
 }
 
 /// `https://app.example`, or `https://*.example` for every host below it. A default port written

@@ -136,6 +136,19 @@ fn one_of_the_sub_protocols_must_be_allowed() {
 }
 
 #[test]
+fn an_offer_that_is_no_text_is_not_taken_for_none() {
+    let mut config = config();
+    let mut map = request();
+    let offer = HeaderValue::from_bytes(b"stomp, \xff").unwrap();
+    map.insert("sec-websocket-protocol", offer);
+    assert!(check(&map, &config).is_ok());
+    config.allowed_subprotocols = Some(vec!["mqtt".to_owned()]);
+    assert_eq!(check(&map, &config), Err(BadRequest::Subprotocol));
+    map.append("sec-websocket-protocol", HeaderValue::from_static("mqtt"));
+    assert_eq!(check(&map, &config), Err(BadRequest::Subprotocol));
+}
+
+#[test]
 fn a_101_must_answer_this_very_request() {
     let accept = Accept::of(KEY.as_bytes());
     let good = [
