@@ -70,7 +70,7 @@ pub fn check_request(
     if version != Version::HTTP_11 {
         return Err(BadRequest::Version);
     }
-    let no_body = headers.get(CONTENT_LENGTH).is_none_or(|n| n.as_bytes() == b"0");
+    let no_body = headers.get_all(CONTENT_LENGTH).iter().all(|n| n.as_bytes() == b"0");
     if !no_body || headers.contains_key(TRANSFER_ENCODING) {
         return Err(BadRequest::Body);
     }

@@ -149,6 +149,15 @@ fn an_offer_that_is_no_text_is_not_taken_for_none() {
 }
 
 #[test]
+fn every_length_counts() {
+    let mut map = request();
+    map.append("content-length", HeaderValue::from_static("0"));
+    assert!(check(&map, &config()).is_ok());
+    map.append("content-length", HeaderValue::from_static("5"));
+    assert_eq!(check(&map, &config()), Err(BadRequest::Body));
+}
+
+#[test]
 fn a_101_must_answer_this_very_request() {
     let accept = Accept::of(KEY.as_bytes());
     let good = [
