@@ -3,6 +3,9 @@
 //! diagnostics; all errors of all files come at once.
 
 pub mod diagnostic;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod hints;
 mod load;
 pub mod model;

@@ -24,6 +24,10 @@ mod vars;
 
 use std::sync::Arc;
 
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use guard::fuzzing;
+
 pub use conn::{Accepted, plain_on_tls_port, serve};
 pub use generation::{BuildError, Generation, check};
 pub use pool::Pool;

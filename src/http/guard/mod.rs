@@ -7,6 +7,8 @@
 //! service finds the refusal under the stand-in's number ([`Verdicts::of`]).
 
 mod framing;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod head;
 
 use std::io;
