@@ -165,7 +165,8 @@ impl Framing {
             return Err(Refusal::Bad("the chunks are mostly overhead"));
         }
         let digits = line.iter().take_while(|b| b.is_ascii_hexdigit()).count();
-        let extension = line[digits..].trim_ascii_start();
+        let spaces = line[digits..].iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
+        let extension = &line[digits + spaces..];
         let fits = (1..=16).contains(&digits)
             && (extension.is_empty() && digits == line.len() || extension.starts_with(b";"))
             && extension.iter().all(|b| *b == b'\t' || (*b >= 0x20 && *b != 0x7f));

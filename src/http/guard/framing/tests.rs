@@ -145,6 +145,8 @@ fn malformed_chunks_are_refused() {
         "5\nhello\r\n0\r\n\r\n",
         "5\rhello\r\n0\r\n\r\n",
         "5;a\nb\r\nhello\r\n0\r\n\r\n",
+        "5\r;a\r\nhello\r\n0\r\n\r\n",
+        "5\u{c};a\r\nhello\r\n0\r\n\r\n",
         "5;a\rb\r\nhello\r\n0\r\n\r\n",
         "4\r\nhello\r\n0\r\n\r\n",
         "5\r\nhello\n0\r\n\r\n",
