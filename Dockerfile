@@ -1,6 +1,8 @@
 # syntax=docker/dockerfile:1
 
 FROM rust:1-slim-bookworm AS build
+# For the allocator.
+RUN apt-get update && apt-get install -y --no-install-recommends make && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY src src

@@ -70,9 +70,12 @@ fn certificates_that_do_not_fit_are_refused_and_expired_ones_are_not() {
     assert!(refused(config(&two.key).as_bytes()).contains("does not belong"));
     let file = folder.path().join("wayhold.toml");
     std::fs::write(&file, config(&one.key)).unwrap();
-    let output = wayhold(&["check", file.to_str().unwrap()]);
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success() && said.contains("not for `b.test`"), "{said}");
+    let file = file.to_str().unwrap();
+    for arguments in [&["check", file][..], &["check", "-c", file]] {
+        let output = wayhold(arguments);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success() && said.contains("not for `b.test`"), "{said}");
+    }
 }
 
 #[tokio::test]

@@ -50,8 +50,10 @@ enum Verb {
     /// Test a configuration
     Check {
         /// The configuration file
-        #[arg(default_value = DEFAULT_CONFIG)]
-        config: PathBuf,
+        file: Option<PathBuf>,
+        /// The same, as for the other verbs
+        #[arg(short = 'c', value_name = "FILE", conflicts_with = "file")]
+        config: Option<PathBuf>,
     },
     /// Print the JSON Schema of the configuration
     Schema {
@@ -83,7 +85,9 @@ pub fn main() -> ExitCode {
             None => run(&cli.flags.config),
         },
         Some(Verb::Run { config }) => run(&config),
-        Some(Verb::Check { config }) => check(&config),
+        Some(Verb::Check { file, config }) => {
+            check(&file.or(config).unwrap_or_else(|| DEFAULT_CONFIG.into()))
+        }
         Some(Verb::Schema { markdown }) => {
             print_schema(markdown);
             Ok(())
