@@ -1,4 +1,4 @@
-//! SHA-1 (RFC 3174) and base64 (RFC 4648), for the handshake.
+//! SHA-1 (RFC 3174) and base64 (RFC 4648), for the handshake; CRC32C, for the PROXY protocol.
 
 pub fn sha1(message: &[u8]) -> [u8; 20] {
     let mut padded = message.to_vec();
@@ -64,4 +64,16 @@ pub fn is_nonce(text: &[u8]) -> bool {
     // 22 letters have 132 bits: the first 4 are lost above, the last 4 are no data.
     let top = (values[0] as u128) << 122 | (bits & ((1 << 126) - 1)) >> 4;
     base64(&top.to_be_bytes()).as_bytes() == text
+}
+
+/// The Castagnoli CRC, as the division of polynomials that it is, the highest power first.
+pub fn crc32c(bytes: &[u8]) -> u32 {
+    let mut rest = !0_u32;
+    for byte in bytes {
+        for bit in 0..8 {
+            let carry = rest >> 31 ^ u32::from(byte >> bit & 1);
+            rest = rest << 1 ^ carry * 0x1edc_6f41;
+        }
+    }
+    !rest.reverse_bits()
 }

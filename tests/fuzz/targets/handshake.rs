@@ -13,20 +13,21 @@ use wayhold_fuzz::policy::policy;
 use wayhold_fuzz::{Input, digest};
 
 /// Field names that matter, by the number that the input says.
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 11] = [
     "upgrade",
     "connection",
     "sec-websocket-key",
     "sec-websocket-version",
     "sec-websocket-protocol",
     "sec-websocket-accept",
+    "sec-websocket-extensions",
     "origin",
     "content-length",
     "transfer-encoding",
     "x-other",
 ];
 /// Values that are right somewhere, and some that only look so.
-const VALUES: [&str; 24] = [
+const VALUES: [&str; 27] = [
     "websocket",
     "Upgrade",
     "keep-alive, Upgrade",
@@ -47,6 +48,9 @@ const VALUES: [&str; 24] = [
     "https://.sub.example",
     "http://app.example:80",
     "null",
+    "none",
+    "permessage-deflate; client_max_window_bits",
+    "x-frames, Permessage-Deflate ;a=1",
     "0",
     "5",
     "chunked",
@@ -61,7 +65,7 @@ fuzz_target!(|data: &[u8]| {
         input.pick(&[Method::GET, Method::GET, Method::GET, Method::POST, Method::HEAD].each_ref());
     let version =
         input.pick(&[Version::HTTP_11, Version::HTTP_11, Version::HTTP_10, Version::HTTP_2]);
-    let config = &CONFIGS[input.below(4)];
+    let config = &CONFIGS[input.below(CONFIGS.len())];
     let verify = input.flag();
     // A whole handshake to begin with, which the rest may spoil; or none.
     let mut fields = if input.flag() { good_request() } else { Fields::new() };
@@ -182,9 +186,10 @@ fn plain_request(fields: &Fields, config: &WebSocket) -> bool {
         && only(fields, "sec-websocket-version") == Some(b"13");
     let body = !values(fields, "transfer-encoding").is_empty()
         || values(fields, "content-length").iter().any(|length| *length != b"0");
-    let origin = config.allowed_origins.is_none()
-        || values(fields, "origin").is_empty()
-        || only(fields, "origin").is_some_and(plain_origin);
+    let origin = config.allowed_origins.as_ref().is_none_or(|allowed| {
+        let none = values(fields, "origin").is_empty() && allowed.iter().any(|o| o == "none");
+        none || only(fields, "origin").is_some_and(plain_origin)
+    });
     let offered = members(fields, "sec-websocket-protocol");
     let protocol = config.allowed_subprotocols.is_none()
         || offered.is_empty()
@@ -205,6 +210,14 @@ fn plain_answer(request: &Fields, answer: &Fields, proof: Option<&[u8]>) -> bool
         && has_member(answer, "connection", "upgrade")
         && proof.is_none_or(|proof| only(answer, "sec-websocket-accept") == Some(proof))
         && protocol
+        && extensions(answer).iter().all(|name| extensions(request).contains(name))
+}
+
+/// What comes before the parameters.
+fn extensions(fields: &Fields) -> Vec<String> {
+    let members = members(fields, "sec-websocket-extensions");
+    let names = members.iter().filter_map(|member| member.split(';').next());
+    names.map(|name| name.trim_matches([' ', '\t']).to_ascii_lowercase()).collect()
 }
 
 /// `https://app.example` itself, or a host below `sub.example`, on https's port.
@@ -220,10 +233,10 @@ fn plain_origin(origin: &[u8]) -> bool {
 }
 
 static CONFIGS: LazyLock<Vec<WebSocket>> = LazyLock::new(|| {
-    let origins = vec!["https://app.example".to_owned(), "https://*.sub.example".to_owned()];
-    let (yes, no) = (Some(origins), None);
+    let origins = ["https://app.example", "https://*.sub.example", "none"].map(str::to_owned);
     let mut configs = Vec::new();
-    for allowed_origins in [no, yes] {
+    // None, and with and without a word for requests that have no origin.
+    for allowed_origins in [None, Some(origins[..2].to_vec()), Some(origins.to_vec())] {
         for allowed_subprotocols in [None, Some(vec!["mqtt".to_owned()])] {
             configs.push(WebSocket {
                 enabled: true,

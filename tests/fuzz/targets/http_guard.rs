@@ -180,7 +180,7 @@ fn check_head(request: &Request) {
         let end = authority.iter().position(|b| b"/?".contains(b)).unwrap_or(authority.len());
         assert!(authority[..end].eq_ignore_ascii_case(host), "two hosts");
     }
-    assert!(absolute.is_some() || target[0] == b'/' || (target == b"*" && method == b"OPTIONS"));
+    assert!(absolute.is_some() || target[0] == b'/');
 }
 
 /// RFC 9110 §6.5.1: nothing that frames, routes or tells who somebody is.

@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead, ReadBuf};
 use wayhold::net::proxy_protocol::{self, Header};
-use wayhold_fuzz::Input;
+use wayhold_fuzz::{Input, digest};
 
 /// What numbers, addresses and lines may be spoilt with.
 const TROUBLE: [&[u8]; 18] = [
@@ -176,6 +176,15 @@ fn plain_v2(bytes: &[u8]) -> Plain {
     let Some(body) = bytes.get(16..16 + len) else {
         return Plain::Short;
     };
+    let addresses = match family {
+        0x11 | 0x12 => 12,
+        0x21 | 0x22 => 36,
+        0x31 | 0x32 => 216,
+        _ => len,
+    };
+    if *command == 0x21 && !plain_tlvs(&bytes[..16 + len], 16 + addresses) {
+        return Plain::Invalid;
+    }
     let port = |at: usize| u16::from(body[at]) * 256 + u16::from(body[at + 1]);
     let header = match (command, family) {
         (0x20, _) => Header::Local,
@@ -200,6 +209,23 @@ fn plain_v2(bytes: &[u8]) -> Plain {
         _ => return Plain::Invalid,
     };
     Plain::Header(header, 16 + len)
+}
+
+/// Whether TLVs fill the header from `at` on, and the checksums among them are right.
+fn plain_tlvs(header: &[u8], at: usize) -> bool {
+    let (kind, len) = match header.get(at..).unwrap_or_default() {
+        [] => return true,
+        [kind, high, low, ..] => (*kind, usize::from(*high) * 256 + usize::from(*low)),
+        _ => return false,
+    };
+    let value = at + 3..at + 3 + len;
+    let Some(found) = header.get(value.clone()) else {
+        return false;
+    };
+    let mut zeroed = header.to_vec();
+    zeroed[value.clone()].fill(0);
+    let right = kind != 3 || found == digest::crc32c(&zeroed).to_be_bytes();
+    right && plain_tlvs(header, value.end)
 }
 
 /// A good header of either version, and what it says.
@@ -238,12 +264,23 @@ fn written(input: &mut Input<'_>) -> Option<(Vec<u8>, Header)> {
             body.extend(from.to_be_bytes());
             body.extend(to.to_be_bytes());
             // What follows the addresses (TLVs) is part of the header.
-            body.extend(input.short(64));
-            let local = input.flag();
+            for _ in 0..input.below(4) {
+                let (kind, value) = (input.byte() | 0x04, input.short(20));
+                body.extend([kind, 0, value.len() as u8]);
+                body.extend(value);
+            }
+            let (local, checked) = (input.flag(), input.flag());
+            if checked {
+                body.extend([3, 0, 4, 0, 0, 0, 0]);
+            }
             let mut bytes = b"\r\n\r\n\x00\r\nQUIT\n".to_vec();
             bytes.extend([0x20 | u8::from(!local), if v4 { 0x11 } else { 0x21 }]);
             bytes.extend((body.len() as u16).to_be_bytes());
             bytes.extend(body);
+            if checked {
+                let (sum, place) = (digest::crc32c(&bytes), bytes.len() - 4);
+                bytes[place..].copy_from_slice(&sum.to_be_bytes());
+            }
             Some((bytes, if local { Header::Local } else { meant }))
         }
         _ => None,
