@@ -123,7 +123,8 @@ async def meanwhile(cluster, one, other, stop):
         slowest = max(slowest, await reaches(cluster, *pairs[count % len(pairs)]))
         count += 1
     print(f"    meanwhile {count} messages from {one} to the same user's device on {other}")
-    equal("each within 2 s", (count >= 20, slowest < 2), (True, True))
+    # Milliseconds on an idle machine; the limit is for a busy one.
+    equal("several, each within 5 s", (count >= 5, slowest < 5), (True, True))
 
 
 async def goes(cluster, name, number, code):
