@@ -123,6 +123,43 @@ async fn long_messages_to_a_slow_reader_arrive_whole() {
     assert_eq!(proxy.sum("wayhold_ws_buffered_bytes", &[]).await, 0.0);
 }
 
+/// A tunnel goes to the thread with the fewest: also after one thread has lost all of its own.
+#[tokio::test]
+async fn threads_share_the_tunnels_evenly() {
+    let (echo, listen) = (Echo::start("one").await, address(8080));
+    let config = format!("worker_processes = 2\n{}", config(listen, echo.addr, ""));
+    let proxy = Proxy::start(&config).await;
+    let open = async || client::connect(listen, request("x", "/")).await.unwrap().0;
+    let shares = async |wanted: [f64; 2]| {
+        let both = async || {
+            let of = async |index: &str| {
+                let label = format!("worker=\"{index}\"");
+                proxy.sum("wayhold_worker_tunnels_active", &[&label]).await
+            };
+            let mut both = [of("0").await, of("1").await];
+            both.sort_by(f64::total_cmp);
+            both
+        };
+        within("the shares", async { while both().await != wanted {} }).await;
+    };
+    let mut sockets = Vec::new();
+    for _ in 0..40 {
+        sockets.push(open().await);
+    }
+    shares([20.0, 20.0]).await;
+    // They were dealt out in turn: every other one is all of a thread's.
+    let mut index = 0;
+    sockets.retain(|_| {
+        index += 1;
+        index % 2 == 0
+    });
+    shares([0.0, 20.0]).await;
+    for _ in 0..20 {
+        sockets.push(open().await);
+    }
+    shares([20.0, 20.0]).await;
+}
+
 #[tokio::test]
 async fn many_messages_in_flight_keep_their_order() {
     let (echo, listen) = (Echo::start("one").await, address(8080));

@@ -31,6 +31,9 @@ pub(super) struct Carried {
     pub(super) keep: Box<Keep>,
 }
 
+// Most of what an idle tunnel costs.
+const _: () = assert!(size_of::<Carried>() <= 520, "a tunnel has grown");
+
 /// Scratch space of a worker: no tunnel has a buffer of its own while it is idle.
 #[derive(Debug)]
 pub(super) struct Buffers {
