@@ -97,6 +97,10 @@ impl Client {
         self.phase = Phase::Closing;
     }
 
+    pub fn is_opening(&self) -> bool {
+        self.phase == Phase::Opening
+    }
+
     pub fn is_open(&self) -> bool {
         self.phase == Phase::Open
     }

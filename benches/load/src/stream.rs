@@ -14,6 +14,8 @@ use rustls::{
 
 /// How much is read at once.
 const READ: usize = 64 * 1024;
+/// The longest TLS record: so much of what came before may become readable with a read.
+const RECORD: usize = 16 * 1024 + 256;
 
 /// Buffers that all connections share.
 pub struct Scratch {
@@ -24,7 +26,7 @@ pub struct Scratch {
 
 impl Scratch {
     pub fn new() -> Self {
-        Self { plain: vec![0; READ], wire: vec![0; READ] }
+        Self { plain: vec![0; READ + RECORD], wire: vec![0; READ] }
     }
 }
 
@@ -45,7 +47,9 @@ impl Stream {
     pub fn new(socket: TcpStream, tls: Option<(&Arc<ClientConfig>, &str)>) -> io::Result<Self> {
         let Some((config, host)) = tls else { return Ok(Self::Plain(socket)) };
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-        let session = ClientConnection::new(config.clone(), name).map_err(io::Error::other)?;
+        let mut session = ClientConnection::new(config.clone(), name).map_err(io::Error::other)?;
+        // A message goes out in one piece, not with a record of its own for its last bytes.
+        session.set_buffer_limit(None);
         Ok(Self::Tls(socket, Box::new(session)))
     }
 
@@ -66,9 +70,9 @@ impl Stream {
     pub fn read(&mut self, scratch: &mut Scratch) -> io::Result<Got> {
         let Scratch { plain, wire } = scratch;
         match self {
-            Self::Plain(socket) => match socket.read(plain) {
+            Self::Plain(socket) => match socket.read(&mut plain[..READ]) {
                 Ok(0) => Ok(Got::End),
-                Ok(n) => Ok(Got::Bytes(n, n == plain.len())),
+                Ok(n) => Ok(Got::Bytes(n, n == READ)),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(Got::Blocked),
                 Err(error) => Err(error),
             },
@@ -96,8 +100,6 @@ impl Stream {
                         Err(error) => return Err(error),
                     }
                 }
-                // Takes all that its buffer has room for, and nothing more before the handshake is
-                // done.
                 if out.write_to(&mut session.writer())? == 0 {
                     return Ok(());
                 }
@@ -118,7 +120,7 @@ fn while_open(mut write: impl FnMut() -> io::Result<usize>) -> io::Result<()> {
     }
 }
 
-/// Never more plaintext than there was ciphertext, so `plain` holds it all.
+/// What can be decrypted by now; `plain` has room for it and for a record that was incomplete.
 fn decrypt(session: &mut ClientConnection, mut wire: &[u8], plain: &mut [u8]) -> io::Result<usize> {
     let mut at = 0;
     while !wire.is_empty() {

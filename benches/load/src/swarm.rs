@@ -177,12 +177,16 @@ impl Swarm {
         Ok(())
     }
 
-    /// Closes all, `parallel` of them at once, and waits for their ends.
+    /// Closes all, `parallel` of them at once, and waits for their ends. Those that are still
+    /// opening are waited for first.
     pub fn close_all(&mut self, parallel: usize) -> io::Result<()> {
         let patience = Instant::now() + Duration::from_secs(10);
+        while !self.those(Client::is_opening).is_empty() && Instant::now() < patience {
+            self.poll(Duration::from_millis(100), |_, _| {})?;
+        }
         let mut open = self.those(Client::is_open);
         while self.live > 0 && Instant::now() < patience {
-            let closing = self.live - open.len().min(self.live);
+            let closing = self.live.saturating_sub(open.len());
             for _ in closing..parallel {
                 let Some(slot) = open.pop() else { break };
                 self.with(slot, Client::close)?;
