@@ -24,8 +24,8 @@ GROUPS = [
 ]
 BARS = (("wayhold", "Wayhold"), ("haproxy", "HAProxy"), (BUFFERED, "nginx, 64k buffers"), ("nginx", "nginx"))
 
-WIDTH, LEFT, UNIT = 760, 150, 400  # UNIT: the width of nginx's bar
-LIMIT = 1.25                       # longer bars are cut off
+WIDTH, LEFT, UNIT = 760, 150, 330  # UNIT: the width of nginx's bar
+LIMIT = 1.5                       # longer bars are cut off
 BAR, GAP, ROW, TITLE = 9, 2, 12, 30
 
 STYLE = """

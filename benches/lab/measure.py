@@ -43,7 +43,7 @@ def plan(options):
             steps += [step(number, "storm", name, False, "storm", args) for name in ("floor", *PEERS)]
             steps += [step(number, "storm", name, True, "storm", args) for name in PEERS]
         if number % 2 == 0 and "idle" in options.only:
-            args = ["--conns", f"{options.conns}", "--touch", f"{TOUCH}", "--hold", "0.3" if options.quick else "1"]
+            args = ["--conns", f"{options.conns}", "--touch", f"{TOUCH}", "--hold", "0.5" if options.quick else "2"]
             steps += [step(number, "idle", name, False, "idle", args) for name in ("floor", *PEERS)]
             steps += [step(number, "idle", name, True, "idle", args) for name in PEERS]
     return steps

@@ -33,11 +33,11 @@ impl Header {
         match self.len {
             0..126 => out.push(masked | self.len as u8),
             126..0x1_0000 => {
-                out.push(masked | 126);
+                out.push(masked | 0x7e);
                 out.extend_from_slice(&(self.len as u16).to_be_bytes());
             }
             _ => {
-                out.push(masked | 127);
+                out.push(masked | 0x7f);
                 out.extend_from_slice(&self.len.to_be_bytes());
             }
         }

@@ -32,7 +32,7 @@ impl Tally {
     }
 
     /// Drives one connection through its life; true when it is over.
-    fn on(&mut self, client: &mut Client, event: Event) -> bool {
+    fn on(&mut self, client: &mut Client, event: &Event) -> bool {
         match event {
             Event::Up => client.message(),
             Event::Echo(_) => {
@@ -67,7 +67,7 @@ pub fn run(options: &Handshake) -> io::Result<Outcome> {
         while Instant::now() < end && swarm.live() > 0 {
             let mut ended = 0;
             swarm.poll(Duration::from_millis(50), |client, event| {
-                ended += usize::from(tally.on(client, event));
+                ended += usize::from(tally.on(client, &event));
             })?;
             // A slot that is free is taken again, and with it the configuration.
             for _ in 0..if refill { ended } else { 0 } {

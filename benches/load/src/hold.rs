@@ -35,13 +35,13 @@ pub fn run(options: &Hold) -> io::Result<Outcome> {
                     late += u64::from(client.in_flight() > 0);
                     client.message();
                 }
-            })?;
+            });
         }
         spoken = due;
         while (churned as f64) < begun.elapsed().as_secs_f64() * options.churn {
             let open = swarm.those(|client| client.is_open() && client.in_flight() == 0);
             let Some(slot) = open.get(churned as usize % open.len().max(1)) else { break };
-            swarm.with(*slot, Client::close)?;
+            swarm.with(*slot, Client::close);
             swarm.open(options.size)?;
             churned += 1;
         }

@@ -89,13 +89,18 @@ impl Account {
 
     pub fn until(&self, later: &Self) -> Used {
         Used {
-            seconds: (later.at - self.at).as_secs_f64(),
-            proxy: (later.proxy - self.proxy).as_secs_f64(),
-            echo: (later.echo - self.echo).as_secs_f64(),
-            load: (later.load - self.load).as_secs_f64(),
-            machine: later.machine.saturating_sub(self.machine).as_secs_f64(),
+            seconds: later.at.duration_since(self.at).as_secs_f64(),
+            proxy: seconds(self.proxy, later.proxy),
+            echo: seconds(self.echo, later.echo),
+            load: seconds(self.load, later.load),
+            machine: seconds(self.machine, later.machine),
         }
     }
+}
+
+/// A process that ended without being waited for takes its time with it, so it may look negative.
+fn seconds(before: Duration, after: Duration) -> f64 {
+    after.saturating_sub(before).as_secs_f64()
 }
 
 /// Ticks of /proc/stat that were neither idle nor waiting.

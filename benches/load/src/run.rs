@@ -21,7 +21,7 @@ pub fn run(options: &Run) -> io::Result<Outcome> {
     let mut swarm = Swarm::new(target)?;
     swarm.open_all(options.conns, options.size, 128)?;
     for slot in swarm.those(|_| true) {
-        swarm.with(slot, |client| (0..options.inflight).for_each(|_| client.message()))?;
+        swarm.with(slot, |client| (0..options.inflight).for_each(|_| client.message()));
     }
     let (mut echoes, mut latency) = (0, Histogram::new());
     ping_pong(&mut swarm, options.warmup, &mut echoes, &mut latency)?;

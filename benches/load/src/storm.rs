@@ -56,7 +56,7 @@ fn say_something(swarm: &mut Swarm) -> io::Result<()> {
     let all = swarm.those(Client::is_open);
     let (mut missing, patience) = (all.len(), Instant::now() + Duration::from_secs(10));
     for slot in all {
-        swarm.with(slot, Client::message)?;
+        swarm.with(slot, Client::message);
     }
     while missing > 0 && Instant::now() < patience {
         swarm.poll(Duration::from_millis(100), |_, event| {

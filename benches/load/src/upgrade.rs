@@ -30,17 +30,17 @@ pub fn response(accept: &str) -> String {
 
 /// Collects a head; gives it, and how many of `bytes` it took, when it is complete.
 pub fn collect(head: &mut Vec<u8>, bytes: &[u8]) -> Result<Option<(String, usize)>, String> {
-    let had = head.len();
+    let before = head.len();
     head.extend_from_slice(bytes);
     // The end may begin in what came before.
-    let from = had.saturating_sub(3);
+    let from = before.saturating_sub(3);
     let Some(at) = head[from..].windows(4).position(|four| four == b"\r\n\r\n") else {
         return if head.len() > LONGEST { Err("a head without end".to_owned()) } else { Ok(None) };
     };
     let end = from + at + 4;
     let text = String::from_utf8_lossy(&head[..end]).into_owned();
     *head = Vec::new();
-    Ok(Some((text, end - had)))
+    Ok(Some((text, end - before)))
 }
 
 /// A field of a head.
@@ -86,7 +86,7 @@ mod tests {
             assert_eq!(&whole[end..], "rest");
             assert_eq!(check(&text), Ok(()));
         }
-        assert!(collect(&mut Vec::new(), &[b'x'; LONGEST + 1]).is_err());
+        assert!(collect(&mut Vec::new(), &vec![b'x'; LONGEST + 1]).is_err());
     }
 
     #[test]
