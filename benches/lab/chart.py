@@ -1,7 +1,7 @@
 """chart.svg: what Wayhold and its peers cost, as multiples of what nginx costs. No background of its
 own; readable on a light one and on a dark one."""
 
-from figures import BUFFERED, CPU, HANDSHAKE, Figures, bytes_path
+from figures import CPU, HANDSHAKE, Figures, bytes_path
 
 GROUPS = [
     ("CPU per message", [
@@ -22,7 +22,8 @@ GROUPS = [
         ("wss, after 16 KiB", "idle", True, "idle", bytes_path("touched"), "B"),
     ]),
 ]
-BARS = (("wayhold", "Wayhold"), ("haproxy", "HAProxy"), (BUFFERED, "nginx, 64k buffers"), ("nginx", "nginx"))
+BARS = (("wayhold", "Wayhold"), ("haproxy", "HAProxy"), ("haproxy 64k", "HAProxy, 64k buffers"),
+        ("nginx 64k", "nginx, 64k buffers"), ("nginx", "nginx"))
 
 WIDTH, LEFT, UNIT = 760, 150, 330  # UNIT: the width of nginx's bar
 LIMIT = 1.5                       # longer bars are cut off
@@ -32,12 +33,14 @@ STYLE = """
 text { font: 12px system-ui, sans-serif; fill: #57606a; }
 .title { font-weight: 600; fill: #24292f; }
 .value { font-size: 10px; }
-.wayhold { fill: #1a7f64; } .haproxy { fill: #b08bc9; } .nginx { fill: #9aa4af; } .nginx64k { fill: #c3cad1; }
+.wayhold { fill: #1a7f64; } .haproxy { fill: #a57cc2; } .haproxy64k { fill: #d3bde2; }
+.nginx { fill: #9aa4af; } .nginx64k { fill: #c3cad1; }
 .value.ours { fill: #1a7f64; font-weight: 600; }
 .one { stroke: #8c959f; stroke-dasharray: 2 3; }
 @media (prefers-color-scheme: dark) {
   text { fill: #9da7b1; } .title { fill: #e6edf3; }
-  .wayhold { fill: #3fb68f; } .haproxy { fill: #a27fc0; } .nginx { fill: #6e7781; } .nginx64k { fill: #4b535c; }
+  .wayhold { fill: #3fb68f; } .haproxy { fill: #a27fc0; } .haproxy64k { fill: #6d5284; }
+  .nginx { fill: #6e7781; } .nginx64k { fill: #4b535c; }
   .value.ours { fill: #3fb68f; }
 }
 """
@@ -88,7 +91,8 @@ def bar(name, ratio, value, unit):
     ours = " ours" if name == "wayhold" else ""
     amount = f"{value:,.1f}" if value < 100 else f"{value:,.0f}"
     return (f'<rect class="{css(name)}" x="{LEFT}" y="{{y}}" width="{width:.1f}" height="{BAR}" rx="1.5"/>'
-            f'<text class="value{ours}" x="{LEFT + width + 5:.1f}" y="{{text}}">{ratio:.2f} · {amount} {unit}{cut}</text>')
+            f'<text class="value{ours}" x="{LEFT + width + 5:.1f}" y="{{text}}">'
+            f"{ratio:.2f} · {amount} {unit}{cut}</text>")
 
 
 def css(name):
@@ -98,7 +102,7 @@ def css(name):
 def legend():
     parts, x = [], LEFT
     for name, label in BARS:
-        parts.append(f'<rect class="{css(name)}" x="{x}" y="6" width="10" height="10" rx="1.5"/>'
-                     f'<text x="{x + 15}" y="15">{label}</text>')
-        x += 35 + 7 * len(label)
+        parts.append(f'<rect class="{css(name)}" x="{x:.0f}" y="6" width="10" height="10" rx="1.5"/>'
+                     f'<text x="{x + 15:.0f}" y="15">{label}</text>')
+        x += 30 + 6.4 * len(label)
     return "\n".join(parts)

@@ -2,7 +2,8 @@
 
 from statistics import median
 
-BUFFERED = "nginx 64k"
+# With buffers of 64 KiB, for large messages.
+BUFFERED = ("nginx 64k", "haproxy 64k")
 
 
 class Figures:

@@ -16,9 +16,9 @@ WORKLOADS = {
 }
 SMALL, LARGE = ("W1", "W2", "W3"), ("W4", "W5")
 PLAIN = {**dict.fromkeys(SMALL, ("floor", "nginx", "haproxy", "wayhold")),
-         **dict.fromkeys(LARGE, ("floor", "floor splice", "nginx", "nginx 64k", "haproxy", "wayhold"))}
+         **dict.fromkeys(LARGE, ("floor", "floor splice", "nginx", "nginx 64k", "haproxy", "haproxy 64k", "wayhold"))}
 TLS = {**dict.fromkeys(SMALL, ("nginx", "haproxy", "wayhold")),
-       **dict.fromkeys(LARGE, ("nginx", "nginx 64k", "haproxy", "wayhold"))}
+       **dict.fromkeys(LARGE, ("nginx", "nginx 64k", "haproxy", "haproxy 64k", "wayhold"))}
 PEERS = ("nginx", "haproxy", "wayhold")
 TOUCH = 16384
 

@@ -54,6 +54,7 @@ HAPROXY = """
 global
     nbthread 1
     maxconn 9800
+    {bufsize}
 defaults
     mode http
     timeout connect 5s
@@ -128,7 +129,7 @@ class Process:
 class Lab:
     """Everything that runs, and the folder it runs in; both vanish at the end."""
 
-    NAMES = ("floor", "floor splice", "nginx", "nginx 64k", "haproxy", "wayhold")
+    NAMES = ("floor", "floor splice", "nginx", "nginx 64k", "haproxy", "haproxy 64k", "wayhold")
 
     def __init__(self, tools):
         self.tools = tools
@@ -179,6 +180,7 @@ class Lab:
             "folder": folder, "cert": self.cert, "key": self.key, "both": self.both, "echo": ECHO,
             "plain": self.port(name), "tls": self.port(name, True), "metrics": self.port(name) + 2,
             "buffers": "proxy_buffer_size 64k; proxy_buffers 4 64k; proxy_busy_buffers_size 128k;" if variant else "",
+            "bufsize": "tune.bufsize 65536" if variant else "",
         }
         file = folder / "config"
         text = {"nginx": NGINX, "haproxy": HAPROXY, "wayhold": WAYHOLD}[kind]

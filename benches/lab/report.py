@@ -3,9 +3,9 @@
 from figures import BUFFERED, CPU, HANDSHAKE, UP, Figures, bytes_path
 from measure import LARGE, PLAIN, SMALL, TLS, WORKLOADS
 
-ROWS = ("floor", "floor splice", "nginx", BUFFERED, "haproxy", "wayhold")
-NAMES = {"floor": "floor (copy)", "floor splice": "floor (splice)", "nginx": "nginx", BUFFERED: "nginx, 64k buffers",
-         "haproxy": "HAProxy", "wayhold": "**Wayhold**"}
+ROWS = ("floor", "floor splice", "nginx", "nginx 64k", "haproxy", "haproxy 64k", "wayhold")
+NAMES = {"floor": "floor (copy)", "floor splice": "floor (splice)", "nginx": "nginx", "nginx 64k": "nginx, 64k buffers",
+         "haproxy": "HAProxy", "haproxy 64k": "HAProxy, 64k buffers", "wayhold": "**Wayhold**"}
 
 
 def markdown(results):
@@ -55,7 +55,8 @@ def titled(title, text):
 
 
 def messages(figures):
-    legend = " · ".join(f"{name}: {conns} × {inflight} × {size(bytes_)}" for name, (conns, inflight, bytes_) in WORKLOADS.items())
+    legend = " · ".join(f"{name}: {conns} × {inflight} × {size(count)}"
+                        for name, (conns, inflight, count) in WORKLOADS.items())
     for tls, scheme, known in ((False, "ws → ws", PLAIN), (True, "wss → ws", TLS)):
         absolute = table(scheme, WORKLOADS, (
             [NAMES[name], *(cell(figures.spread("run", name, tls, what, CPU)) for what in WORKLOADS)] for name in ROWS))
@@ -77,8 +78,8 @@ def size(count):
 
 def memory(figures):
     readings = [(tls, reading) for tls in (False, True) for reading in ("idle", "touched", "closed")]
-    columns = [f"{'wss' if tls else 'ws'}{', ' if reading != 'idle' else ''}"
-               f"{ {'idle': '', 'touched': 'after 16 KiB', 'closed': 'left when closed'}[reading]}" for tls, reading in readings]
+    said = {"idle": "", "touched": ", after 16 KiB", "closed": ", left when closed"}
+    columns = [f"{'wss' if tls else 'ws'}{said[reading]}" for tls, reading in readings]
     whole = lambda value: f"{value:,.0f}"
     rows = ([NAMES[name], *(cell(figures.spread("idle", name, tls, "idle", bytes_path(reading)), whole)
                             for tls, reading in readings)] for name in ROWS)
@@ -107,9 +108,10 @@ def storm(figures):
 
 
 def latency(figures):
-    columns = [f"{scheme} {what} {part}" for scheme in ("ws", "wss") for what in ("W1", "W3") for part in ("p50", "p99")]
+    cells = [(tls, what, part) for tls in (False, True) for what in ("W1", "W3") for part in ("p50", "p99")]
+    columns = [f"{'wss' if tls else 'ws'} {what} {part}" for tls, what, part in cells]
     rows = ([NAMES[name], *(cell(figures.spread("run", name, tls, what, f"latency_us.{part}"), "{:,.0f}".format)
-                            for tls in (False, True) for what in ("W1", "W3") for part in ("p50", "p99"))] for name in ROWS)
+                            for tls, what, part in cells)] for name in ROWS)
     note = "Under full load in a closed loop, where it mirrors throughput.\n\n"
     text = table("", columns, rows)
     return titled("Latency, µs", note + text if text else "")
@@ -144,7 +146,7 @@ def targets(figures):
     for what, kind, tls, workloads, path, peer, most in TARGETS:
         found = []
         for workload in workloads:
-            to = peer or figures.best(kind, tls, workload, path, ("nginx", BUFFERED, "haproxy"))
+            to = peer or figures.best(kind, tls, workload, path, ("nginx", "haproxy", *BUFFERED))
             found.append(to and figures.ratio(kind, "wayhold", to, tls, workload, path))
         if all(found):
             met = all(ratio[0] <= most for ratio in found)
@@ -165,6 +167,6 @@ def trouble(results):
             lines.append(f"- {name}: {taken.get('error') or taken['integrity']}")
     noisy = [taken for taken in results["measurements"] if taken.get("cores", {}).get("others", 0) > 0.3]
     if noisy:
-        lines.append(f"- in {len(noisy)} of {len(results['measurements'])} measurements others kept more than 0.3 cores busy: "
-                     "distrust these figures")
+        lines.append(f"- in {len(noisy)} of {len(results['measurements'])} measurements others kept more than 0.3 "
+                     "cores busy: distrust these figures")
     return titled("To be distrusted", "\n".join(lines))

@@ -13,6 +13,9 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 LOAD = HERE.parent / "load"
 
+# Whose losses are noted, no more.
+PEERS = ("nginx", "nginx 64k", "haproxy", "haproxy 64k")
+
 # Two for each of 9,500 tunnels, and some for the rest.
 DESCRIPTORS = 20000
 
@@ -108,9 +111,12 @@ def said(program, flag):
 
 
 def revision(version):
-    done = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    """The version, and of a binary that was built here, the commit."""
     number = version.split()[-1].rsplit("/", 1)[-1]
-    return f"{number} ({done.stdout.strip()})" if done.returncode == 0 else number
+    describe = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude", "*"]
+    done = subprocess.run(describe, capture_output=True, text=True)
+    known = done.returncode == 0 and not os.environ.get("WAYHOLD")
+    return f"{number} ({done.stdout.strip()})" if known else number
 
 
 def cpu():
