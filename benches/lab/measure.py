@@ -55,13 +55,16 @@ def step(number, kind, proxy, tls, what, args):
 
 def take(lab, step):
     proxy, tls = step["proxy"], step["tls"]
-    if step["kind"] == "idle":
-        lab.restart(proxy)
+    key = {name: step[name] for name in ("round", "kind", "proxy", "tls", "what")}
+    try:
+        if step["kind"] == "idle" or proxy not in lab.running:
+            lab.restart(proxy)
+    except RuntimeError as error:
+        return {**key, "clean": False, "error": f"{error}"}
     pid, echo = lab.running[proxy].pid, lab.running["echo"].pid
     url = f"{'wss' if tls else 'ws'}://127.0.0.1:{lab.port(proxy, tls)}/ws"
     command = ["taskset", "-c", f"{LOAD_CORE}", lab.tools.load, step["kind"], "--url", url,
                "--pid", f"{pid}", "--echo-pid", f"{echo}", *step["args"]]
-    key = {name: step[name] for name in ("round", "kind", "proxy", "tls", "what")}
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=400)
         # What was closed last should be gone before the next begins.

@@ -113,6 +113,7 @@ class Process:
         raise RuntimeError(f"nobody listens on {port}: {Path(self.log).read_text()[-2000:]}")
 
     def end(self):
+        """With its group; KILL when it takes long."""
         for number, patience in ((signal.SIGINT, 3), (signal.SIGKILL, 5)):
             try:
                 os.killpg(self.pid, number)
@@ -157,7 +158,11 @@ class Lab:
     def start(self, name, core, command, port):
         process = Process(core, command, self.folder / f"{name}.log")
         self.running[name] = process
-        process.wait_port(port)
+        try:
+            process.wait_port(port)
+        except RuntimeError:
+            self.running.pop(name).end()
+            raise
         return process
 
     def restart(self, name):
