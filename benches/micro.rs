@@ -154,15 +154,18 @@ fn template(bencher: Bencher) {
     bencher.bench_local(|| black_box(template).expand(&Values));
 }
 
-const BALANCES: [Balance; 3] = [Balance::LeastConn, Balance::RoundRobin, Balance::Random];
-
-#[divan::bench(args = [0, 1, 2], consts = [4, 64])]
-fn balance<const PEERS: usize>(bencher: Bencher, which: usize) {
+#[divan::bench(args = ["least_conn", "round_robin", "random"], consts = [4, 64])]
+fn balance<const PEERS: usize>(bencher: Bencher, which: &str) {
+    let balance = match which {
+        "least_conn" => Balance::LeastConn,
+        "round_robin" => Balance::RoundRobin,
+        _ => Balance::Random,
+    };
     let mut candidates: Vec<Candidate> =
         (0..PEERS).map(|index| Candidate { index, weight: 1, active: 0 }).collect();
     let mut balancer = Balancer::new(PEERS, 7);
     bencher.bench_local(|| {
-        let picked = balancer.pick(black_box(BALANCES[which]), &candidates);
+        let picked = balancer.pick(black_box(balance), &candidates);
         if let Some(index) = picked {
             candidates[index].active += 1;
         }
@@ -182,6 +185,7 @@ fn metrics_cell(bencher: Bencher) {
 #[divan::bench(args = [1, 100])]
 fn metrics_page(bencher: Bencher, pairs: usize) {
     let metrics = Metrics::new(2);
-    let _series: Vec<_> = (0..pairs).map(|n| metrics.tunnels(&format!("server{n}"), "upstream")).collect();
+    let _series: Vec<_> =
+        (0..pairs).map(|n| metrics.tunnels(&format!("server{n}"), "upstream")).collect();
     bencher.bench_local(|| metrics.encode().len());
 }
