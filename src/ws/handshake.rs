@@ -144,7 +144,7 @@ pub fn check_response(
         }
     }
     let offered = |name: &str| extensions(request).any(|other| other.eq_ignore_ascii_case(name));
-    if !extensions(response).all(offered) {
+    if !is_readable(response, &SEC_WEBSOCKET_EXTENSIONS) || !extensions(response).all(offered) {
         return Err(BadResponse::Extension);
     }
     Ok(())
@@ -187,8 +187,7 @@ fn origin_allowed(headers: &HeaderMap, allowed: &[String]) -> bool {
 /// Whether one of the offered sub-protocols is allowed, or none is offered. An offer that cannot be
 /// read is not none: the upstream may read it.
 fn subprotocol_allowed(headers: &HeaderMap, allowed: &[String]) -> bool {
-    let mut offers = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
-    if !offers.all(|offer| offer.to_str().is_ok()) {
+    if !is_readable(headers, &SEC_WEBSOCKET_PROTOCOL) {
         return false;
     }
     let mut offered = tokens(headers, &SEC_WEBSOCKET_PROTOCOL).peekable();
@@ -225,7 +224,12 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
     values.next().is_none().then(|| first.as_bytes())
 }
 
-/// The members of a comma-separated list, over all its fields.
+/// Whether all fields of this name are text, so that [`tokens`] leaves none of them out.
+fn is_readable(headers: &HeaderMap, name: &HeaderName) -> bool {
+    headers.get_all(name).iter().all(|value| value.to_str().is_ok())
+}
+
+/// The members of a comma-separated list, over all its fields that are text.
 fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     headers
         .get_all(name)

@@ -179,3 +179,17 @@ fn a_101_must_answer_this_very_request() {
     assert_eq!(check(wrong), Err(BadResponse::Accept));
     assert_eq!(check(Some(("sec-websocket-protocol", "chat"))), Err(BadResponse::Subprotocol));
 }
+
+#[test]
+fn an_extension_that_is_no_text_was_not_offered() {
+    let accept = Accept::of(KEY.as_bytes());
+    let mut response = headers(&[
+        ("upgrade", "websocket"),
+        ("connection", "upgrade"),
+        ("sec-websocket-accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
+    ]);
+    let name = HeaderValue::from_bytes(b"x-\xff").unwrap();
+    response.insert("sec-websocket-extensions", name);
+    let checked = check_response(&request(), &response, &accept, true);
+    assert_eq!(checked, Err(BadResponse::Extension));
+}
