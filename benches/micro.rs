@@ -28,7 +28,7 @@ fn frames(payload: usize) -> Vec<u8> {
     match payload {
         0..126 => frame.push(0x80 | payload as u8),
         126..0x1_0000 => {
-            frame.push(0x80 | 126);
+            frame.push(0xfe);
             frame.extend_from_slice(&(payload as u16).to_be_bytes());
         }
         _ => {
