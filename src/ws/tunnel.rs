@@ -254,10 +254,12 @@ impl Tunnel {
         self.eject(cause, cx);
         if was_ending {
             // A leg that waits for the answer to its Close gets it from us: nobody else will give it.
+            // Where the other's stream has ended, it had its Close then, or was cut and can have none.
             for side in Side::BOTH {
                 let code = self.own_close_code(side, eject_code(cause, cx.policy));
+                let source_ended = self.legs[side.other() as usize].ended;
                 let leg = &mut self.legs[side as usize];
-                if !leg.close_sent && !leg.dead {
+                if !leg.close_sent && !leg.dead && !source_ended {
                     leg.want_close.get_or_insert(code);
                 }
             }

@@ -72,3 +72,16 @@ fn an_impossible_header_is_not_passed_on_at_the_end_of_its_stream() {
         assert_eq!(rig.close_code(Side::Client), Some(1000), "cut at {cut}");
     }
 }
+
+/// The upstream ends within a header: the client has its last bytes and a FIN. What the client does
+/// wrong after that is not told behind the FIN.
+#[test]
+fn nothing_is_said_behind_a_stream_that_was_cut() {
+    let mut rig = Rig::new();
+    rig.feed(Side::Upstream, &[0x81]);
+    rig.end(Side::Upstream, End::Eof);
+    assert_eq!(rig.written[0], [0x81]);
+    assert!(rig.tunnel.wants_fin(Side::Client));
+    rig.feed(Side::Client, &[0x82, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4]);
+    assert_eq!(rig.written[0], [0x81]);
+}
