@@ -1,7 +1,7 @@
 //! Two arbitrary streams and a schedule of cuts, ticks, ends and commands: what comes out of a leg is
 //! what went into the other, plus our own frames where they may stand; a leg gets one Close and
-//! nothing behind it; the tunnel ends in time, for its first cause. And neither the cuts nor being
-//! frozen between the steps changes anything.
+//! nothing behind it; the tunnel ends in time, for its first cause. And neither the cuts, nor being
+//! frozen between the steps, nor payload that passes unseen changes anything.
 
 #![no_main]
 
@@ -26,7 +26,8 @@ fuzz_target!(|data: &[u8]| {
     });
     let seeds = [hash, !hash];
     let policy = policy(&mut input);
-    let mut rigs = [Rig::new(seeds, &policy, false), Rig::new(seeds, &policy, true)];
+    let manners = [Manner::Whole, Manner::Slow, Manner::Spliced];
+    let mut rigs = manners.map(|manner| Rig::new(seeds, &policy, manner));
     let mut queues = [Vec::new(), Vec::new()];
     for _ in 0..MOST_STEPS {
         if input.is_empty() || rigs[0].is_over() {
@@ -36,12 +37,16 @@ fuzz_target!(|data: &[u8]| {
         for rig in &mut rigs {
             rig.act(&act);
         }
-        assert_eq!(rigs[0].written, rigs[1].written, "cuts or freezing changed what went out");
+        for rig in &rigs[1..] {
+            assert_eq!(rigs[0].written, rig.written, "{:?} changed what went out", rig.manner);
+        }
     }
-    assert_eq!(rigs[0].tunnel.ending(), rigs[1].tunnel.ending());
-    let now = rigs[0].now;
-    assert_eq!(rigs[0].tunnel.stats(now), rigs[1].tunnel.stats(now));
-    rigs[0].check();
+    let [whole, others @ ..] = &rigs;
+    for rig in others {
+        assert_eq!(whole.tunnel.ending(), rig.tunnel.ending(), "{:?}", rig.manner);
+        assert_eq!(whole.tunnel.stats(whole.now), rig.tunnel.stats(whole.now), "{:?}", rig.manner);
+    }
+    whole.check();
 });
 
 /// What happens next.
@@ -132,6 +137,16 @@ fn frame(input: &mut Input<'_>, side: Side) -> Vec<u8> {
     out
 }
 
+/// How bytes come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Manner {
+    Whole,
+    /// One by one, and the tunnel is frozen after each step.
+    Slow,
+    /// Payload goes on unseen where the tunnel allows it.
+    Spliced,
+}
+
 /// A tunnel with what drives it: time, limits, and the two legs as their endpoints see them.
 struct Rig {
     tunnel: Tunnel,
@@ -139,8 +154,7 @@ struct Rig {
     policy: Policy,
     cells: TunnelCells,
     ping_payloads: [[u8; 8]; 2],
-    /// Bytes come one by one, and the tunnel is frozen after each step.
-    slow: bool,
+    manner: Manner,
     came: [Vec<u8>; 2],
     written: [Vec<u8>; 2],
     blocked: [bool; 2],
@@ -157,14 +171,14 @@ struct Rig {
 }
 
 impl Rig {
-    fn new(seeds: [u64; 2], policy: &Policy, slow: bool) -> Self {
+    fn new(seeds: [u64; 2], policy: &Policy, manner: Manner) -> Self {
         let mut rig = Self {
             tunnel: Tunnel::new(START, seeds),
             now: START,
             policy: policy.clone(),
             cells: TunnelCells::default(),
             ping_payloads: ping_payloads(seeds),
-            slow,
+            manner,
             came: [Vec::new(), Vec::new()],
             written: [Vec::new(), Vec::new()],
             blocked: [false; 2],
@@ -212,7 +226,7 @@ impl Rig {
             Act::Nothing => {}
         }
         self.settle();
-        if self.slow {
+        if self.manner == Manner::Slow {
             let frozen = self.tunnel.clone();
             assert_eq!(frozen, self.tunnel);
             self.tunnel = frozen;
@@ -228,13 +242,33 @@ impl Rig {
         }
         self.came[from as usize].extend_from_slice(bytes);
         self.heard = self.now;
-        let size = if self.slow && bytes.len() < 1_000 { 1 } else { bytes.len() };
-        for chunk in bytes.chunks(size) {
-            let mut scratch = b"left over".to_vec();
-            let cx = Context { now: self.now, policy: &self.policy, cells: &self.cells };
-            let out = self.tunnel.receive(from, chunk, &cx, &mut scratch).to_vec();
-            self.write(to, &out);
+        let slow = self.manner == Manner::Slow && bytes.len() < 1_000;
+        let bytes = if self.manner == Manner::Spliced { self.splice(from, bytes) } else { bytes };
+        for chunk in bytes.chunks(if slow { 1 } else { usize::MAX }) {
+            self.copy(from, chunk);
         }
+    }
+
+    fn copy(&mut self, from: Side, chunk: &[u8]) {
+        let mut scratch = b"left over".to_vec();
+        let cx = Context { now: self.now, policy: &self.policy, cells: &self.cells };
+        let out = self.tunnel.receive(from, chunk, &cx, &mut scratch).to_vec();
+        self.write(from.other(), &out);
+    }
+
+    /// As the relay does it, but for the shortest rest of a frame too; the bytes behind it.
+    fn splice<'a>(&mut self, from: Side, bytes: &'a [u8]) -> &'a [u8] {
+        let passing = self.tunnel.passing(from);
+        let (unseen, rest) = bytes.split_at(bytes.len().min(passing as usize));
+        if !unseen.is_empty() {
+            self.write(from.other(), unseen);
+            let cx = Context { now: self.now, policy: &self.policy, cells: &self.cells };
+            self.tunnel.passed(from, unseen.len() as u64, &cx);
+            if unseen.len() as u64 == passing {
+                self.copy(from, &[]);
+            }
+        }
+        rest
     }
 
     fn write(&mut self, to: Side, bytes: &[u8]) {
