@@ -21,6 +21,8 @@ TLS = {**dict.fromkeys(SMALL, ("nginx", "haproxy", "wayhold")),
        **dict.fromkeys(LARGE, ("nginx", "nginx 64k", "haproxy", "haproxy 64k", "wayhold"))}
 PEERS = ("nginx", "haproxy", "wayhold")
 TOUCH = 16384
+# Of what nginx could carry at most in the same round: where latency tells more than throughput.
+SHARE = 0.7
 
 
 def plan(options):
@@ -34,6 +36,13 @@ def plan(options):
                 for workload, (conns, inflight, size) in WORKLOADS.items():
                     args = ["--conns", f"{conns}", "--inflight", f"{inflight}", "--size", f"{size}", *common]
                     steps += [step(number, "run", name, tls, workload, args) for name in table[workload]]
+        if "run" in options.only:
+            for tls in False, True:
+                for workload in "W1", "W3":
+                    conns, _, size = WORKLOADS[workload]
+                    args = ["--conns", f"{conns}", "--size", f"{size}", *common]
+                    names = (TLS if tls else PLAIN)[workload]
+                    steps += [step(number, "pace", name, tls, workload, args) for name in names]
         if "handshake" in options.only:
             for tls, what, more in ((False, "plain", []), (True, "full", []), (True, "resumed", ["--resume"])):
                 steps += [step(number, "handshake", name, tls, what, [*common, *more]) for name in PEERS]
@@ -53,18 +62,31 @@ def step(number, kind, proxy, tls, what, args):
     return {"round": number, "kind": kind, "proxy": proxy, "tls": tls, "what": what, "args": args}
 
 
-def take(lab, step):
+def rate(step, taken):
+    """Messages a second for a paced run."""
+    where = {**{name: step[name] for name in ("round", "tls", "what")}, "kind": "run", "proxy": "nginx"}
+    most = next((one.get("messages_per_second") for one in taken if where.items() <= one.items()), None)
+    if not most:
+        raise RuntimeError("what nginx can carry was not measured")
+    return round(SHARE * most)
+
+
+def take(lab, step, taken):
+    """One step, after those that were `taken`."""
     proxy, tls = step["proxy"], step["tls"]
+    command, args = step["kind"], step["args"]
     key = {name: step[name] for name in ("round", "kind", "proxy", "tls", "what")}
     try:
+        if command == "pace":
+            command, args = "run", [*args, "--rate", f"{rate(step, taken)}"]
         if step["kind"] == "idle" or proxy not in lab.running:
             lab.restart(proxy)
     except RuntimeError as error:
         return {**key, "clean": False, "error": f"{error}"}
     pid, echo = lab.running[proxy].pid, lab.running["echo"].pid
     url = f"{'wss' if tls else 'ws'}://127.0.0.1:{lab.port(proxy, tls)}/ws"
-    command = ["taskset", "-c", f"{LOAD_CORE}", lab.tools.load, step["kind"], "--url", url,
-               "--pid", f"{pid}", "--echo-pid", f"{echo}", *step["args"]]
+    command = ["taskset", "-c", f"{LOAD_CORE}", lab.tools.load, command, "--url", url,
+               "--pid", f"{pid}", "--echo-pid", f"{echo}", *args]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=400)
         # What was closed last should be gone before the next begins.
@@ -77,6 +99,8 @@ def take(lab, step):
 
 def figure(measurement):
     """The one that the tables are about."""
+    if measurement["kind"] == "pace":
+        return measurement.get("latency_us", {}).get("p99")
     names = {"run": "cpu_us_per_message", "handshake": "cpu_us_per_handshake", "storm": "all_up_s"}
     if measurement["kind"] == "idle":
         each = measurement.get("bytes_per_conn")

@@ -1,7 +1,7 @@
 """The tables of RESULTS.md."""
 
 from figures import BUFFERED, CPU, HANDSHAKE, UP, Figures, bytes_path
-from measure import LARGE, PLAIN, SMALL, TLS, WORKLOADS
+from measure import LARGE, PLAIN, SHARE, SMALL, TLS, WORKLOADS
 
 ROWS = ("floor", "floor splice", "nginx", "nginx 64k", "haproxy", "haproxy 64k", "wayhold")
 NAMES = {"floor": "floor (copy)", "floor splice": "floor (splice)", "nginx": "nginx", "nginx 64k": "nginx, 64k buffers",
@@ -110,13 +110,19 @@ def storm(figures):
 def latency(figures):
     cells = [(tls, what, part) for tls in (False, True) for what in ("W1", "W3") for part in ("p50", "p99")]
     columns = [f"{'wss' if tls else 'ws'} {what} {part}" for tls, what, part in cells]
-    rows = ([NAMES[name], *(cell(figures.spread("run", name, tls, what, f"latency_us.{part}"), "{:,.0f}".format)
-                            for tls, what, part in cells)] for name in ROWS)
-    note = "Under full load in a closed loop, where it mirrors throughput.\n\n"
-    text = table("", columns, rows)
-    return titled("Latency, µs", note + text if text else "")
+
+    def of(kind):
+        rows = ([NAMES[name], *(cell(figures.spread(kind, name, tls, what, f"latency_us.{part}"), "{:,.0f}".format)
+                                for tls, what, part in cells)] for name in ROWS)
+        return table("", columns, rows)
+
+    notes = [("run", "Under full load in a closed loop, where it mirrors throughput.\n\n"),
+             ("pace", f"At {SHARE:.0%} of what nginx could carry at most in the same round, sent by the clock.\n\n")]
+    text = "\n\n".join(note + of(kind) for kind, note in notes if of(kind))
+    return titled("Latency, µs", text)
 
 
+P99 = "latency_us.p99"
 # What is wanted: (what, kind, tls, workloads, figure, the peer, the most).
 TARGETS = [
     ("small messages plain ÷ floor", "run", False, SMALL, CPU, "floor", 1.05),
@@ -127,6 +133,8 @@ TARGETS = [
     ("small messages wss ÷ nginx", "run", True, SMALL, CPU, "nginx", 0.9),
     ("large messages wss ÷ nginx", "run", True, LARGE, CPU, "nginx", 0.4),
     ("large messages wss ÷ the best peer", "run", True, LARGE, CPU, None, 1.0),
+    ("p99 at 70 % load, plain ÷ nginx", "pace", False, ("W1", "W3"), P99, "nginx", 1.0),
+    ("p99 at 70 % load, wss ÷ nginx", "pace", True, ("W1", "W3"), P99, "nginx", 1.0),
     ("handshake plain ÷ nginx", "handshake", False, ("plain",), HANDSHAKE, "nginx", 1.1),
     ("handshake TLS full ÷ nginx", "handshake", True, ("full",), HANDSHAKE, "nginx", 0.55),
     ("storm plain ÷ nginx", "storm", False, ("storm",), UP, "nginx", 1.0),

@@ -73,6 +73,9 @@ pub struct Run {
     /// Messages in flight on each connection
     #[arg(long, default_value_t = 1)]
     pub inflight: usize,
+    /// Messages a second over all connections, whatever has come back: an open loop
+    #[arg(long, conflicts_with = "inflight")]
+    pub rate: Option<u32>,
     /// Bytes in each message, at least 16
     #[arg(long, default_value_t = 64, value_parser = size)]
     pub size: usize,
