@@ -22,6 +22,7 @@ mod http;
 mod layers;
 mod process;
 mod reload;
+mod renegotiation;
 mod security;
 mod support;
 mod tunnel;
