@@ -9,6 +9,7 @@ use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use super::body::{Body, BodyFate};
@@ -137,19 +138,25 @@ pub(super) struct Asked {
     head_room: HeadRoom,
 }
 
-/// Connects to a peer. With `upgrades` its socket can be taken back.
-pub(super) async fn open(
+/// Connects to a peer.
+pub(super) async fn reach(
     lease: &Lease,
     upstream: &RouteUpstream,
     send_timeout: Duration,
-    upgrades: bool,
     finish: &mut Finish,
-) -> Result<Asked, Failure> {
+) -> Result<(Clocked, HeadRoom), Failure> {
     let started = Instant::now();
     let conn = connect(lease, &upstream.connect).await.map_err(Failure::Connect)?;
     finish.record.upstream_connect_time = Some(started.elapsed());
     let head_room = HeadRoom::new();
-    let conn = Clocked::new(conn, send_timeout).within(head_room.clone());
+    Ok((Clocked::new(conn, send_timeout).within(head_room.clone()), head_room))
+}
+
+/// Lets hyper speak on a connection whose reads `head_room` bounds.
+pub(super) async fn speak<T>(conn: T, head_room: HeadRoom) -> Result<Asked, Failure>
+where
+    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let (sender, connection) = http1::Builder::new()
         .preserve_header_case(true)
         .title_case_headers(true)
@@ -158,11 +165,7 @@ pub(super) async fn open(
         .await
         .map_err(Failure::Broken)?;
     // Errors reach whoever waits for the answer.
-    if upgrades {
-        tokio::spawn(async { drop(connection.with_upgrades().await) });
-    } else {
-        tokio::spawn(async { drop(connection.await) });
-    }
+    tokio::spawn(async { drop(connection.await) });
     Ok(Asked { sender, head_room })
 }
 

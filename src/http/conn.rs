@@ -1,24 +1,28 @@
 //! One connection: hyper over the guard, until it ends, is drained, or becomes a tunnel.
 
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use http::Response;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::watch;
 
+use super::body::Body;
 use super::client::Connection;
 use super::generation::Generation;
 use super::guard::{Guard, Verdicts};
-use super::{Shared, respond, service};
+use super::service::{Handled, Switching};
+use super::{Shared, head, respond, service};
 use crate::config::model::ListenAddr;
 use crate::limits::Permit;
 use crate::metrics::ActiveConnection;
 use crate::net::{ClientAddr, Conn, Stream, proxy_protocol};
+use crate::ws::handshake;
 
 /// Room in hyper's buffer beyond the longest head, which the guard has measured.
 const SLACK: usize = 8 * 1024;
@@ -78,7 +82,7 @@ pub async fn serve(
     };
     let tls = conn.tls_info().cloned();
     let verdicts = Arc::<Verdicts>::default();
-    let guard = Guard::new(conn, &server, Arc::clone(&verdicts));
+    let mut guard = Guard::new(conn, &server, Arc::clone(&verdicts));
     let mut stop = draining.clone();
     let session = Arc::new(Session {
         connection: Connection { socket: client, local, proxied, tls },
@@ -90,9 +94,24 @@ pub async fn serve(
         place: Mutex::new(Some(Place { permit, active })),
         draining,
     });
+    let answered = match open(&mut guard, &session, &mut stop).await {
+        Ok(First::Http(answered)) => Mutex::new(answered),
+        Ok(First::WebSocket(switching)) => return switch(guard, *switching).await,
+        Ok(First::Gone) => return,
+        Err(error) => {
+            tracing::debug!("connection ended: {error}");
+            return;
+        }
+    };
     let service = service_fn(move |request| {
         let session = Arc::clone(&session);
-        async move { Ok::<_, std::convert::Infallible>(service::handle(&session, request).await) }
+        let answered = answered.lock().unwrap_or_else(PoisonError::into_inner).take();
+        async move {
+            Ok::<_, std::convert::Infallible>(match answered {
+                Some(response) => response,
+                None => service::handle(&session, request).await,
+            })
+        }
     });
     let connection = http1::Builder::new()
         .preserve_header_case(true)
@@ -112,6 +131,63 @@ pub async fn serve(
     if let Err(error) = ended {
         tracing::debug!("connection ended: {error}");
     }
+}
+
+/// What a connection's first request is.
+enum First {
+    /// hyper's to read, and to answer where there is an answer already.
+    Http(Option<Response<Body>>),
+    /// A WebSocket's, which opens.
+    WebSocket(Box<Switching>),
+    /// Nobody's any more.
+    Gone,
+}
+
+/// Waits for the first request. One that asks for a WebSocket is decided here: a tunnel needs
+/// nothing of what hyper keeps for a connection.
+async fn open(
+    guard: &mut Guard,
+    session: &Session,
+    stop: &mut watch::Receiver<bool>,
+) -> std::io::Result<First> {
+    let request = tokio::select! {
+        biased;
+        upgrade = guard.first_upgrade() => upgrade?.and_then(head::request),
+        // hyper ends this connection as it ends the others.
+        () = drained(stop) => None,
+    };
+    let Some((parts, spelling)) = request else {
+        return Ok(First::Http(None));
+    };
+    if !handshake::is_upgrade(&parts.headers) {
+        return Ok(First::Http(None));
+    }
+    let handled = Box::pin(service::serve(session, &parts, &spelling, None, true));
+    Ok(tokio::select! {
+        biased;
+        handled = handled => match handled {
+            Handled::Answer(response) => First::Http(Some(response)),
+            Handled::Switching(switching) => First::WebSocket(switching),
+        },
+        () = guard.gone() => First::Gone,
+    })
+}
+
+/// Tells the client that the peer has switched; then the tunnel opens.
+async fn switch(mut guard: Guard, switching: Switching) {
+    let Switching { head, opening, place, finish } = switching;
+    let head = head::write_switching(head.headers(), &opening.spelling);
+    let told = async {
+        guard.write_all(&head).await?;
+        guard.flush().await
+    };
+    if let Err(error) = told.await {
+        tracing::debug!("a client went away before its 101: {error}");
+        return;
+    }
+    guard.skip_released();
+    let (conn, behind) = guard.into_parts();
+    opening.carry(conn, &[&behind], place, finish);
 }
 
 /// Resolves when the process starts to finish.

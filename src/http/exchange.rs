@@ -11,6 +11,7 @@ use super::body::Body;
 use super::client::{Client, Connection};
 use super::generation::{Route, Site};
 use super::guard::{Refusal, Verdicts};
+use super::head::Spelling;
 use super::route::Found;
 use super::vars::{Facts, RequestId};
 use crate::upstream::Lease;
@@ -23,6 +24,8 @@ pub(super) struct Exchange<'a> {
     /// Which of the connection's requests it is.
     pub(super) number: u64,
     pub(super) parts: &'a Parts,
+    /// How the client spelt its fields, where hyper has not read them.
+    pub(super) spelling: &'a Spelling,
     pub(super) client: Client,
     pub(super) site: &'a Site,
     pub(super) route: &'a Route,

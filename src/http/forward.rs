@@ -11,7 +11,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
 use super::answer;
-use super::attempt::{Attempts, Failure, ask, open};
+use super::attempt::{Attempts, Failure, ask, reach, speak};
 use super::body::{Body, BodyFate, RequestBody, empty};
 use super::exchange::Exchange;
 use super::finish::Finish;
@@ -121,8 +121,11 @@ async fn try_peer(
             Err((failure, _)) => return Err((failure, None)),
         }
     }
-    let opened = open(lease, upstream, proxy.send_timeout, false, finish).await;
-    let mut peer = match opened {
+    let opened = async {
+        let (conn, head_room) = reach(lease, upstream, proxy.send_timeout, finish).await?;
+        speak(conn, head_room).await
+    };
+    let mut peer = match opened.await {
         Ok(peer) => peer,
         Err(failure) => return Err((failure, Some(request.into_body()))),
     };

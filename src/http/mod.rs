@@ -12,6 +12,7 @@ mod finish;
 mod forward;
 mod generation;
 mod guard;
+mod head;
 mod head_room;
 mod path;
 mod pool;
@@ -19,6 +20,7 @@ mod respond;
 mod rewrite;
 pub mod route;
 mod service;
+mod switching;
 mod upgrade;
 mod vars;
 

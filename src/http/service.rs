@@ -9,15 +9,15 @@ use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use hyper::upgrade::OnUpgrade;
 
-use super::body::{Body, ResponseBody};
+use super::body::{Body, ResponseBody, empty};
 use super::client::Client;
-use super::conn::Session;
+use super::conn::{Place, Session};
 use super::exchange::Exchange;
 use super::finish::Finish;
 use super::forward::{Answer, forward};
 use super::generation::{Generation, Route, Site};
+use super::head::Spelling;
 use super::respond::{self, Refused};
 use super::rewrite;
 use super::upgrade::{Opening, Upgraded, upgrade};
@@ -29,25 +29,62 @@ use crate::ws::handshake;
 /// What the action of a route gives.
 enum Outcome {
     Answer(Answer),
-    Switching(Response<Body>, Box<Opening>),
+    Switching(Response<()>, Box<Opening>),
 }
 
-/// Answers one request.
+/// What becomes of a request.
+pub(super) enum Handled {
+    /// It is answered.
+    Answer(Response<Body>),
+    /// The client gets this 101; behind it the tunnel opens.
+    Switching(Box<Switching>),
+}
+
+/// A tunnel that waits for the client to have its 101.
+pub(super) struct Switching {
+    pub(super) head: Response<()>,
+    pub(super) opening: Box<Opening>,
+    pub(super) place: Place,
+    pub(super) finish: Finish,
+}
+
+/// Answers one request that hyper has read.
 pub(super) async fn handle(
     session: &Arc<Session>,
     mut request: Request<Incoming>,
 ) -> Response<Body> {
+    let wants_upgrade = handshake::is_upgrade(request.headers());
+    let on_upgrade = wants_upgrade.then(|| hyper::upgrade::on(&mut request));
+    let (parts, incoming) = request.into_parts();
+    match serve(session, &parts, &Spelling::default(), Some(incoming), wants_upgrade).await {
+        Handled::Answer(response) => response,
+        Handled::Switching(switching) => {
+            let Switching { head, opening, place, finish } = *switching;
+            // As soon as hyper has written the 101, the tunnel opens.
+            if let Some(client) = on_upgrade {
+                tokio::spawn(opening.open(client, place, finish));
+            }
+            head.map(|()| empty())
+        }
+    }
+}
+
+/// One request; the body of one that asks for a WebSocket is not looked at.
+pub(super) async fn serve(
+    session: &Session,
+    parts: &Parts,
+    spelling: &Spelling,
+    incoming: Option<Incoming>,
+    wants_upgrade: bool,
+) -> Handled {
     // 1. Which request of the connection it is, and what must be done at its end in any case.
     let number = session.requests.fetch_add(1, Ordering::Relaxed) + 1;
     let mut finish = Finish::new(Arc::clone(&session.verdicts));
-    let wants_upgrade = handshake::is_upgrade(request.headers());
     finish.upgrade = wants_upgrade;
     finish.record.ssl_protocol = session.connection.tls.as_ref().map_or("", |tls| tls.protocol);
-    let on_upgrade = wants_upgrade.then(|| hyper::upgrade::on(&mut request));
     let generation = session.generations.load_full();
-    let (parts, incoming) = request.into_parts();
     // 2. The server, by name.
-    let host = vars::host_name(&vars::http_host(&parts));
+    let host = vars::host_name(&vars::http_host(parts));
     let Some(site) = generation.site(&session.listener, &host) else {
         // The listener was removed while this connection was kept.
         return answer(Refused::NotFound.response(), None, finish, true);
@@ -56,17 +93,18 @@ pub(super) async fn handle(
     // 3. What the guard refused is only answered.
     if let Some(refusal) = session.verdicts.of(number) {
         let client = Client::of(&session.connection, &parts.headers, &no_real_ip());
-        describe(&mut finish, &generation, site, None, &parts, &client);
+        describe(&mut finish, &generation, site, None, parts, &client);
         finish.log = site.log().cloned();
         tracing::info!("client sent an invalid request: {}", Refused::Guard(refusal).reason());
         return answer(Refused::Guard(refusal).response(), None, finish, true);
     }
+    let head = (parts, spelling);
     let outcome =
-        act(session, &generation, site, number, &parts, incoming, wants_upgrade, &mut finish);
+        act(session, &generation, site, number, head, incoming, wants_upgrade, &mut finish);
     let (response, timeout) = match outcome.await {
         Ok(Outcome::Answer(given)) => given,
-        Ok(Outcome::Switching(response, opening)) => {
-            return switch(session, response, opening, on_upgrade, finish);
+        Ok(Outcome::Switching(head, opening)) => {
+            return switch(session, head, opening, finish);
         }
         Err(refused) => {
             tracing::info!("refused: {}: {}", refused.status(), refused.reason());
@@ -88,8 +126,8 @@ async fn act(
     generation: &Generation,
     site: &Site,
     number: u64,
-    parts: &Parts,
-    incoming: Incoming,
+    (parts, spelling): (&Parts, &Spelling),
+    incoming: Option<Incoming>,
     wants_upgrade: bool,
     finish: &mut Finish,
 ) -> Result<Outcome, Refused> {
@@ -116,6 +154,7 @@ async fn act(
         verdicts: &session.verdicts,
         number,
         parts,
+        spelling,
         client,
         site,
         route,
@@ -124,13 +163,13 @@ async fn act(
         request_id: RequestId::default(),
     };
     let mut outcome = run(&exchange, incoming, wants_upgrade, finish).await?;
-    let response = match &mut outcome {
-        Outcome::Answer((response, _)) | Outcome::Switching(response, _) => response,
+    let (status, headers) = match &mut outcome {
+        Outcome::Answer((response, _)) => (response.status(), response.headers_mut()),
+        Outcome::Switching(head, _) => (head.status(), head.headers_mut()),
     };
-    let upstream_addr = finish.record.upstream_addr.clone();
-    let mut facts = exchange.facts(&upstream_addr);
-    facts.status = Some(response.status().as_u16());
-    rewrite::add_headers(response.headers_mut(), &route.location.add_headers, &facts);
+    let mut facts = exchange.facts(&finish.record.upstream_addr);
+    facts.status = Some(status.as_u16());
+    rewrite::add_headers(headers, &route.location.add_headers, &facts);
     if finish.log.is_some() {
         finish.record.request_id = exchange.request_id.get().into();
     }
@@ -139,7 +178,7 @@ async fn act(
 
 async fn run(
     exchange: &Exchange<'_>,
-    incoming: Incoming,
+    incoming: Option<Incoming>,
     wants_upgrade: bool,
     finish: &mut Finish,
 ) -> Result<Outcome, Refused> {
@@ -152,32 +191,32 @@ async fn run(
         }
         (Action::Proxy(proxy), Some(upstream)) => {
             finish.record.upstream = Some(Arc::clone(&upstream.name));
-            if wants_upgrade {
+            let Some(incoming) = incoming.filter(|_| !wants_upgrade) else {
                 return Ok(match upgrade(exchange, upstream, proxy, finish).await? {
                     Upgraded::Answered(answer) => Outcome::Answer(answer),
                     Upgraded::Switching(response, opening) => Outcome::Switching(response, opening),
                 });
-            }
+            };
             forward(exchange, upstream, proxy, incoming, finish).await.map(Outcome::Answer)
         }
         (Action::Proxy(_) | Action::Nothing, _) => Err(Refused::NotFound),
     }
 }
 
-/// The 101: as soon as it is written, the tunnel opens.
+/// The 101. The connection's place goes on to the tunnel.
 fn switch(
     session: &Session,
-    response: Response<Body>,
+    head: Response<()>,
     opening: Box<Opening>,
-    client: Option<OnUpgrade>,
     mut finish: Finish,
-) -> Response<Body> {
+) -> Handled {
     let place = session.place.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let (Some(client), Some(place)) = (client, place) {
-        finish.answered(StatusCode::SWITCHING_PROTOCOLS.as_u16());
-        tokio::spawn(opening.open(client, place, finish));
-    }
-    response
+    let Some(place) = place else {
+        // Behind a tunnel there are no requests.
+        return answer(Refused::NotFound.response(), None, finish, true);
+    };
+    finish.answered(StatusCode::SWITCHING_PROTOCOLS.as_u16());
+    Handled::Switching(Box::new(Switching { head, opening, place, finish }))
 }
 
 /// The answer with its end attached.
@@ -186,12 +225,12 @@ fn answer(
     timeout: Option<Duration>,
     mut finish: Finish,
     last: bool,
-) -> Response<Body> {
+) -> Handled {
     finish.answered(response.status().as_u16());
     if last && !response.headers().contains_key(CONNECTION) {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    response.map(|body| ResponseBody::new(body, timeout, finish).boxed_unsync())
+    Handled::Answer(response.map(|body| ResponseBody::new(body, timeout, finish).boxed_unsync()))
 }
 
 /// Fills in what the log line will say of the request.

@@ -1,30 +1,30 @@
 //! A WebSocket's opening: the handshake with the client is passed on to a peer, its answer passed
-//! back; after the 101 both sockets leave hyper and go to the relay.
+//! back; after the 101 both sockets go to the relay.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue, SEC_WEBSOCKET_EXTENSIONS,
     SEC_WEBSOCKET_PROTOCOL, UPGRADE,
 };
-use http::{Response, StatusCode, Uri};
-use hyper::body::Incoming;
+use http::{Response, Uri};
 use hyper::upgrade::{OnUpgrade, Parts as UpgradedParts};
 use hyper_util::rt::TokioIo;
 
 use super::answer;
-use super::attempt::{Attempts, Failure, ask, open};
-use super::body::{Body, BodyFate, empty};
-use super::clocked::Clocked;
+use super::attempt::{Attempts, Failure};
 use super::conn::Place;
 use super::exchange::Exchange;
 use super::finish::Finish;
 use super::forward::{Answer, finish_head};
 use super::generation::RouteUpstream;
 use super::guard::Guard;
+use super::head::Spelling;
 use super::respond::Refused;
 use super::rewrite;
+use super::switching::{Asked, Switched, ask_to_switch};
 use crate::access_log::WsRecord;
 use crate::config::model::{Policy, Proxy};
 use crate::metrics::{TunnelSeries, UpgradeResult};
@@ -39,12 +39,16 @@ pub(super) enum Upgraded {
     /// The peer answered without switching: its answer goes through whole.
     Answered(Answer),
     /// A tunnel: what the client is told, and what is to be done then.
-    Switching(Response<Body>, Box<Opening>),
+    Switching(Response<()>, Box<Opening>),
 }
 
 /// A tunnel that opens as soon as the client has its 101.
 pub(super) struct Opening {
-    upstream: OnUpgrade,
+    /// How the peer spelt the fields of its 101.
+    pub(super) spelling: Spelling,
+    upstream: Conn,
+    /// What the peer has sent behind its 101.
+    behind: BytesMut,
     lease: Lease,
     extensions: Extensions,
     policy: Arc<Policy>,
@@ -99,11 +103,11 @@ async fn pass_on(
     while let Some(lease) = attempts.next(finish) {
         let result = try_peer(exchange, upstream, proxy, &uri, &headers, &accept, &lease, finish);
         let failure = match result.await {
-            Ok(response) => {
-                let failed = Failure::Status(response.status().as_u16());
+            Ok(asked) => {
+                let failed = Failure::Status(asked.status().as_u16());
                 if !attempts.may_go_on(&failed, &parts.method, true) {
                     lease.succeeded();
-                    return Ok(conclude(exchange, upstream, proxy, response, lease, finish));
+                    return Ok(conclude(exchange, upstream, proxy, asked, lease, finish));
                 }
                 failed
             }
@@ -132,40 +136,39 @@ async fn try_peer(
     accept: &Accept,
     lease: &Lease,
     finish: &mut Finish,
-) -> Result<Response<Incoming>, Failure> {
-    let mut peer = open(lease, upstream, proxy.send_timeout, true, finish).await?;
-    let request = exchange.request(uri, headers, empty());
-    let answer = ask(&mut peer, request, proxy.read_timeout, &BodyFate::new()).await;
-    let response = answer.map_err(|(failure, _)| failure)?;
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        let verify = proxy.websocket.verify_accept;
-        let checked =
-            handshake::check_response(&exchange.parts.headers, response.headers(), accept, verify);
-        if let Err(bad) = checked {
-            return Err(Failure::Invalid(format!("a 101, but {}", bad.as_str())));
+) -> Result<Asked, Failure> {
+    let asked = ask_to_switch(exchange, upstream, proxy, (uri, headers), lease, finish).await?;
+    match &asked {
+        Asked::Switching(switched) => {
+            let (request, answer) = (&exchange.parts.headers, switched.head.headers());
+            let verify = proxy.websocket.verify_accept;
+            handshake::check_response(request, answer, accept, verify)
+                .map_err(|bad| Failure::Invalid(format!("a 101, but {}", bad.as_str())))?;
         }
-    } else if let Err(why) = answer::check(&response) {
-        return Err(Failure::Invalid(why.to_owned()));
+        Asked::Answered(response) => {
+            answer::check(response).map_err(|why| Failure::Invalid(why.to_owned()))?;
+        }
     }
-    Ok(response)
+    Ok(asked)
 }
 
 fn conclude(
     exchange: &Exchange<'_>,
     upstream: &RouteUpstream,
     proxy: &Proxy,
-    mut response: Response<Incoming>,
+    asked: Asked,
     lease: Lease,
     finish: &mut Finish,
 ) -> Upgraded {
-    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        finish.keep(lease);
-        return Upgraded::Answered(finish_head(response, proxy));
-    }
-    let on_upgrade = hyper::upgrade::on(&mut response);
+    let Switched { head: mut answer, spelling, conn, behind } = match asked {
+        Asked::Switching(switched) => *switched,
+        Asked::Answered(response) => {
+            finish.keep(lease);
+            return Upgraded::Answered(finish_head(response, proxy));
+        }
+    };
     let field = |name| {
-        let value =
-            response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let value = answer.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         Box::from(value.unwrap_or_default())
     };
     finish.record.ws = Some(Box::new(WsRecord {
@@ -173,15 +176,16 @@ fn conclude(
         extensions: field(SEC_WEBSOCKET_EXTENSIONS),
         handshake_time: finish.started.elapsed(),
     }));
-    let extensions = handshake::agreed_extensions(response.headers());
-    let (mut answer, _) = finish_head(response, proxy);
-    *answer.body_mut() = empty();
+    let extensions = handshake::agreed_extensions(answer.headers());
+    rewrite::response_head(answer.headers_mut(), proxy);
     // What follows a 101 is no body (RFC 9112 §6.3).
     answer.headers_mut().remove(CONTENT_LENGTH);
     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     answer.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
     let opening = Opening {
-        upstream: on_upgrade,
+        spelling,
+        upstream: conn,
+        behind,
         lease,
         extensions,
         policy: Arc::clone(&proxy.websocket.policy),
@@ -193,18 +197,31 @@ fn conclude(
 }
 
 impl Opening {
-    /// Waits until both sockets are free and gives them to the relay. A client that went away
+    /// Waits until hyper has sent the 101 and gives up the client's socket. A client that went away
     /// before its 101 leaves a request that was not answered.
     pub(super) async fn open(self: Box<Self>, client: OnUpgrade, place: Place, finish: Finish) {
-        let Self { upstream, lease, extensions, policy, route, series, engine } = *self;
-        let both = async { tokio::try_join!(client, upstream) };
         // The 101 is written at once or never: the clock of writing bounds it, this the rest.
-        let Ok(Ok((client, upstream))) = tokio::time::timeout(Duration::from_secs(60), both).await
-        else {
+        let Ok(Ok(client)) = tokio::time::timeout(Duration::from_secs(60), client).await else {
             return;
         };
-        let legs = client_leg(client).zip(upstream_leg(upstream));
-        let Some((client, upstream)) = legs else {
+        if let Ok(UpgradedParts { io, read_buf, .. }) = client.downcast::<TokioIo<Guard>>() {
+            let (conn, behind) = io.into_inner().into_parts();
+            self.carry(conn, &[&read_buf, &behind], place, finish);
+        }
+    }
+
+    /// Gives both sockets to the relay: the client has its 101, and has sent `behind` since its
+    /// request.
+    pub(super) fn carry(
+        self: Box<Self>,
+        client: Conn,
+        behind: &[&[u8]],
+        place: Place,
+        finish: Finish,
+    ) {
+        let client = leg(client, behind);
+        let Self { upstream, behind, lease, extensions, policy, route, series, engine, .. } = *self;
+        let Some((client, upstream)) = client.zip(leg(upstream, &[&behind])) else {
             tracing::error!("a tunnel's sockets cannot be taken over");
             return;
         };
@@ -224,17 +241,6 @@ impl Opening {
             keep: Box::new(keep),
         });
     }
-}
-
-fn client_leg(upgraded: hyper::upgrade::Upgraded) -> Option<Leg> {
-    let UpgradedParts { io, read_buf, .. } = upgraded.downcast::<TokioIo<Guard>>().ok()?;
-    let (conn, behind) = io.into_inner().into_parts();
-    leg(conn, &[&read_buf, &behind])
-}
-
-fn upstream_leg(upgraded: hyper::upgrade::Upgraded) -> Option<Leg> {
-    let UpgradedParts { io, read_buf, .. } = upgraded.downcast::<TokioIo<Clocked>>().ok()?;
-    leg(io.into_inner().into_inner(), &[&read_buf])
 }
 
 /// A connection and what was read from it behind the handshake, in its order.

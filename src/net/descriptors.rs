@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit};
@@ -18,7 +19,16 @@ pub fn limit() -> u64 {
 /// Whether a connection has got one of the reserve: the kernel gives the lowest number that is
 /// free, so the last ones mean that nearly all are taken.
 pub fn is_reserved(connection: &impl AsFd) -> bool {
-    reaches(connection.as_fd().as_raw_fd(), limit())
+    // Asked for near the limit alone, where somebody may have raised it: a limit that was lowered
+    // meanwhile shows when the kernel refuses.
+    static KNOWN: AtomicU64 = AtomicU64::new(0);
+    let fd = connection.as_fd().as_raw_fd();
+    if !reaches(fd, KNOWN.load(Ordering::Relaxed)) {
+        return false;
+    }
+    let limit = limit();
+    KNOWN.store(limit, Ordering::Relaxed);
+    reaches(fd, limit)
 }
 
 fn reaches(fd: i32, limit: u64) -> bool {

@@ -62,6 +62,8 @@ impl Listener {
             socket.set_only_v6(ipv6only)?;
         }
         socket.set_nonblocking(true)?;
+        // Accepted sockets inherit it: small frames are not held back.
+        socket.set_tcp_nodelay(true)?;
         socket.bind(&addr.into())?;
         socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
         let listener = TcpListener::from_std(socket.into())?;
@@ -96,9 +98,10 @@ impl Listener {
         match &self.kind {
             Kind::Tcp(listener) => {
                 let (stream, client) = listener.accept().await?;
-                // Small frames are not held back; a socket that refuses this is broken already.
-                stream.set_nodelay(true)?;
-                let local = stream.local_addr()?;
+                let local = match self.local {
+                    ListenAddr::Tcp(local) if !local.ip().is_unspecified() => local,
+                    _ => stream.local_addr()?,
+                };
                 let local = SocketAddr::new(local.ip().to_canonical(), local.port());
                 Ok((Stream::Tcp(stream), ClientAddr::from_ip(client), ListenAddr::Tcp(local)))
             }

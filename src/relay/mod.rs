@@ -4,6 +4,7 @@
 mod clock;
 mod leg;
 mod pump;
+mod seeds;
 mod slab;
 mod splice;
 mod wheel;

@@ -13,6 +13,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::leg::Leg;
 use super::pump::{Buffers, Carried, Pumped};
+use super::seeds::Seeds;
 use super::slab::{Key, Slab};
 use super::wheel::{Entry, Wheel};
 use super::{Command, NewTunnel, RouteKey, clock};
@@ -43,6 +44,7 @@ pub(super) struct Worker {
     tunnels: Slab<Carried>,
     wheel: Wheel,
     buffers: Buffers,
+    seeds: Seeds,
     /// Legs whose turn was over before their bytes were.
     again: Vec<(Key, Side)>,
     drain: Option<Drain>,
@@ -77,6 +79,7 @@ impl Worker {
             tunnels: Slab::new(),
             wheel: Wheel::new(now),
             buffers: Buffers::new(),
+            seeds: Seeds::new(),
             again: Vec::new(),
             drain: None,
             now,
@@ -231,7 +234,7 @@ impl Worker {
         let NewTunnel { client, upstream, extensions, policy, route, series, keep } = new;
         let early = [client.early, upstream.early];
         let carried = Carried {
-            tunnel: Tunnel::new(self.now, seeds()).with_extensions(extensions),
+            tunnel: Tunnel::new(self.now, self.seeds.next()).with_extensions(extensions),
             legs: [
                 Leg::new(client.fd.into(), client.tls, client.unsent),
                 Leg::new(upstream.fd.into(), upstream.tls, upstream.unsent),
@@ -346,12 +349,6 @@ const fn from_token(Token(word): Token) -> (Key, Side) {
     let side = if word & 1 == 0 { Side::Client } else { Side::Upstream };
     let index = (word as u32) >> 1;
     (Key { index, generation: (word >> 32) as u32 }, side)
-}
-
-/// Two random words for a tunnel: ping payloads and masking keys.
-fn seeds() -> [u64; 2] {
-    // Without the kernel's random numbers the tunnel still works; its pings can be guessed.
-    [getrandom::u64().unwrap_or(1), getrandom::u64().unwrap_or(2)]
 }
 
 fn millis(duration: Duration) -> Millis {

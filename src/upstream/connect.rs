@@ -121,8 +121,8 @@ fn leave_reserve<S: AsFd>(socket: io::Result<S>) -> io::Result<S> {
 }
 
 async fn tcp(addr: SocketAddr, options: &ConnectOptions) -> io::Result<TcpStream> {
-    let socket = leave_reserve(Socket::new(Domain::for_address(addr), Type::STREAM, None))?;
-    socket.set_nonblocking(true)?;
+    let kind = Type::STREAM.nonblocking();
+    let socket = leave_reserve(Socket::new(Domain::for_address(addr), kind, None))?;
     socket.set_tcp_nodelay(true)?;
     if let Some(source) = options.source(addr) {
         // The port is chosen at connect: as many connections as there are ports to each peer,

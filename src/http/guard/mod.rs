@@ -11,6 +11,7 @@ mod framing;
 pub mod fuzzing;
 mod head;
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -141,6 +142,55 @@ impl Guard {
             ended: false,
             lingered: 0,
         }
+    }
+
+    /// Waits until the first request's head is decided. Gives it back when it asks for a WebSocket;
+    /// everything, that head too, is still to be read.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is given out.
+    pub(super) async fn first_upgrade(&mut self) -> io::Result<Option<&[u8]>> {
+        let mut progress = false;
+        poll_fn(|cx| {
+            while !self.advance()? && !self.ended && !self.refused {
+                match self.poll_receive(cx)? {
+                    Poll::Ready(len) => {
+                        progress = true;
+                        self.ended = len == 0;
+                    }
+                    Poll::Pending => {
+                        ready!(self.poll_clock(cx, std::mem::take(&mut progress)));
+                        self.time_out()?;
+                    }
+                }
+            }
+            Poll::Ready(Ok::<_, io::Error>(()))
+        })
+        .await?;
+        Ok(self.framing.is_holding().then(|| &self.raw[..self.released]))
+    }
+
+    /// Resolves when the client goes away while its request for a WebSocket is decided; what it
+    /// sends meanwhile is kept.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is given out.
+    pub(super) async fn gone(&mut self) {
+        poll_fn(|cx| {
+            while self.raw.len() < HELD && !self.ended {
+                match ready!(self.poll_receive(cx)) {
+                    Ok(len) => self.ended = len == 0,
+                    Err(_) => self.ended = true,
+                }
+            }
+            if self.ended { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    /// The request that was waited for needs no reading any more.
+    pub(super) fn skip_released(&mut self) {
+        self.raw.advance(std::mem::take(&mut self.released));
     }
 
     /// Gives up guarding: the connection, and what came behind the upgrade request.
