@@ -129,22 +129,27 @@ async fn threads_share_the_tunnels_evenly() {
     let (echo, listen) = (Echo::start("one").await, address(8080));
     let config = format!("worker_processes = 2\n{}", config(listen, echo.addr, ""));
     let proxy = Proxy::start(&config).await;
-    let open = async || client::connect(listen, request("x", "/")).await.unwrap().0;
-    let shares = async |wanted: [f64; 2]| {
-        let both = async || {
-            let of = async |index: &str| {
-                let label = format!("worker=\"{index}\"");
-                proxy.sum("wayhold_worker_tunnels_active", &[&label]).await
-            };
-            let mut both = [of("0").await, of("1").await];
-            both.sort_by(f64::total_cmp);
-            both
+    let both = async || {
+        let of = async |index: &str| {
+            let label = format!("worker=\"{index}\"");
+            proxy.sum("wayhold_worker_tunnels_active", &[&label]).await
         };
+        let mut both = [of("0").await, of("1").await];
+        both.sort_by(f64::total_cmp);
+        both
+    };
+    let shares = async |wanted: [f64; 2]| {
         within("the shares", async { while both().await != wanted {} }).await;
     };
+    // The 101 comes before a thread has the tunnel: the next one waits for that.
+    let open = async |count: f64| {
+        let socket = client::connect(listen, request("x", "/")).await.unwrap().0;
+        within("its thread", async { while both().await.iter().sum::<f64>() != count {} }).await;
+        socket
+    };
     let mut sockets = Vec::new();
-    for _ in 0..40 {
-        sockets.push(open().await);
+    for count in 1..=40 {
+        sockets.push(open(f64::from(count)).await);
     }
     shares([20.0, 20.0]).await;
     // They were dealt out in turn: every other one is all of a thread's.
@@ -154,8 +159,8 @@ async fn threads_share_the_tunnels_evenly() {
         index % 2 == 0
     });
     shares([0.0, 20.0]).await;
-    for _ in 0..20 {
-        sockets.push(open().await);
+    for count in 21..=40 {
+        sockets.push(open(f64::from(count)).await);
     }
     shares([20.0, 20.0]).await;
 }
