@@ -27,7 +27,7 @@
 //! | 4 | [`relay`]: the threads that carry the tunnels |
 //! | 3 | [`ws`]: one WebSocket without I/O; [`upstream`]: peers, balance, connections to them |
 //! | 2 | [`net`]: sockets, PROXY protocol, TLS; [`metrics`]; [`access_log`]; [`limits`] |
-//! | 1 | [`config`]: from TOML to the model |
+//! | 1 | [`config`]: from TOML or nginx.conf to the model |
 //! | 0 | [`ending`], [`drain`] |
 //!
 //! # Life of one connection
@@ -36,13 +36,14 @@
 //!    [`limits`] for a permit that lives as long as the connection.
 //! 2. [`net::proxy_protocol`] finds the real client where the listener asks for it.
 //! 3. [`net::tls`] shakes hands: SNI picks the certificate.
-//! 4. [`http::serve`]: the guard lets only unambiguous heads through to hyper.
+//! 4. [`http::serve`]: the guard lets only unambiguous heads through: to hyper, or, where a
+//!    connection's first request asks for a WebSocket, past it.
 //! 5. `http::service` handles one request: route, access rules, rewrite.
 //! 6. A plain request goes through `http::forward`; a WebSocket through `http::upgrade`:
 //!    [`ws::handshake`] checks the request, [`upstream`] picks a peer and connects (the next peer on
 //!    failure, while nothing was sent), [`ws::handshake`] checks the answer.
-//! 7. After the 101 both sockets are taken back from hyper, with the bytes it had read, and given to
-//!    [`relay`] with lease, permit, record and policy.
+//! 7. After the 101 both sockets are given to [`relay`], with the bytes that came behind it, lease,
+//!    permit, record and policy; from hyper, where it had the client's, that is taken back first.
 //! 8. `relay::worker` → `relay::pump` → [`ws::frame::Tracker`] and [`ws::tunnel::Tunnel`].
 //! 9. The tunnel ends with one [`ending::Ending`]: one log line, one counter; lease and permit drop.
 

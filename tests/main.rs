@@ -20,6 +20,7 @@ mod faults;
 mod hostile;
 mod http;
 mod layers;
+mod nginx;
 mod process;
 mod reload;
 mod renegotiation;

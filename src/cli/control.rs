@@ -3,7 +3,6 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -11,6 +10,7 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::config::Input;
 use crate::config::model::{Config, ListenAddr};
 
 /// How long a running process has to answer.
@@ -29,17 +29,17 @@ pub(super) enum Order {
     Reload,
 }
 
-fn load(path: &Path) -> Result<Config, String> {
-    let loaded = crate::config::load(path, &|name| std::env::var(name).ok());
+fn load(source: &Input) -> Result<Config, String> {
+    let loaded = crate::config::load(source, &|name| std::env::var(name).ok());
     loaded.map(|loaded| loaded.config).map_err(|error| error.to_string())
 }
 
 /// Sends the signal to the process of the pid file that the configuration names.
-pub(super) fn send(path: &Path, order: Order) -> Result<(), String> {
-    let pid_file = load(path)?.pid.ok_or_else(|| {
+pub(super) fn send(source: &Input, order: Order) -> Result<(), String> {
+    let pid_file = load(source)?.pid.ok_or_else(|| {
         format!(
             "{}: there is no `pid`\nhelp: name a pid file, or send the signal yourself",
-            path.display()
+            source.path.display()
         )
     })?;
     let shown = pid_file.display();
@@ -60,9 +60,12 @@ pub(super) fn send(path: &Path, order: Order) -> Result<(), String> {
 }
 
 /// Whether `/readyz` of the running process says 200.
-pub(super) fn healthcheck(path: &Path) -> Result<(), String> {
-    let endpoint = load(path)?.metrics.ok_or_else(|| {
-        format!("{}: there is no `[metrics]`\nhelp: `/readyz` stands beside it", path.display())
+pub(super) fn healthcheck(source: &Input) -> Result<(), String> {
+    let endpoint = load(source)?.metrics.ok_or_else(|| {
+        format!(
+            "{}: there is no `[metrics]`\nhelp: `/readyz` stands beside it",
+            source.path.display()
+        )
     })?;
     let status = ask(&endpoint.listen).map_err(|error| format!("no answer: {error}"))?;
     if status.starts_with("HTTP/1.1 200") { Ok(()) } else { Err(format!("not ready: {status}")) }

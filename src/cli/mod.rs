@@ -3,12 +3,13 @@
 mod control;
 mod demo;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{config, server};
+use crate::config::{self, Format, Input};
+use crate::server;
 
 /// Where a package puts the configuration.
 const DEFAULT_CONFIG: &str = "/etc/wayhold/wayhold.toml";
@@ -28,6 +29,8 @@ struct Flags {
     /// The configuration file
     #[arg(short = 'c', value_name = "FILE", default_value = DEFAULT_CONFIG)]
     config: PathBuf,
+    #[command(flatten)]
+    reading: Reading,
     /// Test the configuration and exit
     #[arg(short = 't')]
     test: bool,
@@ -39,6 +42,35 @@ struct Flags {
     version: bool,
 }
 
+/// How a configuration file is read.
+#[derive(Args, Debug)]
+struct Reading {
+    /// What relative paths of an nginx.conf and of `-c` are relative to
+    #[arg(short = 'p', value_name = "PREFIX")]
+    prefix: Option<PathBuf>,
+    /// The language of the configuration; without it the file itself tells
+    #[arg(long, value_name = "FORMAT", value_parser = format_named)]
+    format: Option<Format>,
+}
+
+fn format_named(name: &str) -> Result<Format, String> {
+    match name {
+        "toml" => Ok(Format::Toml),
+        "nginx" => Ok(Format::Nginx),
+        _ => Err("write `toml` or `nginx`".to_owned()),
+    }
+}
+
+impl Reading {
+    fn of(self, path: PathBuf) -> Input {
+        let path = match &self.prefix {
+            Some(prefix) => prefix.join(path),
+            None => path,
+        };
+        Input { path, format: self.format, prefix: self.prefix }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Run in the foreground, as without a verb
@@ -46,6 +78,8 @@ enum Verb {
         /// The configuration file
         #[arg(short = 'c', value_name = "FILE", default_value = DEFAULT_CONFIG)]
         config: PathBuf,
+        #[command(flatten)]
+        reading: Reading,
     },
     /// Test a configuration
     Check {
@@ -54,6 +88,19 @@ enum Verb {
         /// The same, as for the other verbs
         #[arg(short = 'c', value_name = "FILE", conflicts_with = "file")]
         config: Option<PathBuf>,
+        #[command(flatten)]
+        reading: Reading,
+    },
+    /// Print the TOML that says what an nginx.conf says
+    ///
+    /// What cannot be carried over is listed on standard error, with file and line; then the exit code
+    /// is 2.
+    Convert {
+        /// The nginx.conf
+        file: PathBuf,
+        /// What relative paths of logs and of the pid file are relative to
+        #[arg(short = 'p', value_name = "PREFIX")]
+        prefix: Option<PathBuf>,
     },
     /// Print the JSON Schema of the configuration
     Schema {
@@ -68,6 +115,8 @@ enum Verb {
         /// The configuration file, which names the metrics address
         #[arg(short = 'c', value_name = "FILE", default_value = DEFAULT_CONFIG)]
         config: PathBuf,
+        #[command(flatten)]
+        reading: Reading,
     },
 }
 
@@ -79,21 +128,20 @@ pub fn main() -> ExitCode {
             println!("wayhold version: wayhold/{}", env!("CARGO_PKG_VERSION"));
             Ok(())
         }
-        None if cli.flags.test => check(&cli.flags.config),
-        None => match cli.flags.signal {
-            Some(order) => control::send(&cli.flags.config, order),
-            None => run(&cli.flags.config),
-        },
-        Some(Verb::Run { config }) => run(&config),
-        Some(Verb::Check { file, config }) => {
-            check(&file.or(config).unwrap_or_else(|| DEFAULT_CONFIG.into()))
+        None => without_verb(cli.flags),
+        Some(Verb::Run { config, reading }) => run(&reading.of(config)),
+        Some(Verb::Check { file, config, reading }) => {
+            check(&reading.of(file.or(config).unwrap_or_else(|| DEFAULT_CONFIG.into())))
+        }
+        Some(Verb::Convert { file, prefix }) => {
+            return convert(&Input { path: file, format: Some(Format::Nginx), prefix });
         }
         Some(Verb::Schema { markdown }) => {
             print_schema(markdown);
             Ok(())
         }
         Some(Verb::Demo(args)) => demo::run(&args),
-        Some(Verb::Healthcheck { config }) => control::healthcheck(&config),
+        Some(Verb::Healthcheck { config, reading }) => control::healthcheck(&reading.of(config)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -104,21 +152,50 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(config: &Path) -> Result<(), String> {
-    server::run(config, || {}).map_err(|error| error.to_string())
+fn without_verb(flags: Flags) -> Result<(), String> {
+    let input = flags.reading.of(flags.config);
+    match flags.signal {
+        _ if flags.test => check(&input),
+        Some(order) => control::send(&input, order),
+        None => run(&input),
+    }
 }
 
-fn check(config: &Path) -> Result<(), String> {
-    let shown = config.display();
-    match server::check(config) {
-        Ok(warnings) => {
-            for warning in warnings {
+fn run(input: &Input) -> Result<(), String> {
+    server::run(input, || {}).map_err(|error| error.to_string())
+}
+
+fn check(input: &Input) -> Result<(), String> {
+    let shown = input.path.display();
+    match server::check(input) {
+        Ok(checked) => {
+            for warning in checked.warnings {
                 eprintln!("{warning}");
+            }
+            if checked.format == Format::Nginx {
+                eprintln!("wayhold: the configuration file {shown} syntax is ok");
             }
             eprintln!("wayhold: configuration file {shown} test is successful");
             Ok(())
         }
         Err(error) => Err(format!("{error}\nwayhold: configuration file {shown} test failed")),
+    }
+}
+
+fn convert(input: &Input) -> ExitCode {
+    let shown = input.path.display();
+    match config::convert(input) {
+        Ok(config::Converted { toml, remarks, dropped }) => {
+            println!("# From {shown}, by `wayhold convert`.\n{}", toml.trim_end());
+            for remark in remarks {
+                eprintln!("{remark}");
+            }
+            if dropped { ExitCode::from(2) } else { ExitCode::SUCCESS }
+        }
+        Err(faults) => {
+            eprintln!("{faults}\nwayhold: {shown} cannot be converted");
+            ExitCode::FAILURE
+        }
     }
 }
 

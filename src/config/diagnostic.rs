@@ -1,12 +1,12 @@
 //! What is wrong with a configuration, shown where it was written: file, line, column, the source
 //! line, a caret, the cause and what to do about it.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
-use super::source::Place;
+use super::source::{Format, Place};
 
 /// Diagnostics shown at most; the rest is counted.
 const SHOWN: usize = 50;
@@ -111,7 +111,24 @@ impl Diagnostic {
         format!("{}:{}:{}", self.file(), self.line(), self.column())
     }
 
+    /// What is wrong with an nginx.conf, as nginx says it.
+    fn nginx_line(&self) -> String {
+        let level = match self.severity {
+            Severity::Error => "emerg",
+            Severity::Warning => "warn",
+        };
+        let mut line = format!("wayhold: [{level}] {}", self.message);
+        for (place, label) in &self.related {
+            let _ = write!(line, " ({label}: {}:{})", place.source().name, place.line());
+        }
+        let _ = write!(line, " in {}:{}", self.file(), self.line());
+        line
+    }
+
     fn render(&self, renderer: &Renderer) -> String {
+        if self.place.source().format == Format::Nginx {
+            return self.nginx_line();
+        }
         let level = match self.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
@@ -200,7 +217,8 @@ impl Diagnostics {
         if self.len() > SHOWN {
             parts.push(format!("… and {} more", self.len() - SHOWN));
         }
-        parts.join("\n\n")
+        let nginx = self.iter().any(|one| one.place.source().format == Format::Nginx);
+        parts.join(if nginx { "\n" } else { "\n\n" })
     }
 }
 

@@ -10,7 +10,7 @@ use super::diagnostic::Diagnostics;
 use super::model::Map;
 use super::template::{Template, Var};
 use super::world::World;
-use super::{Loaded, load_str_on};
+use super::{Format, Loaded, load_str_on};
 
 /// What the main file is called.
 pub const MAIN: &str = "main.toml";
@@ -74,7 +74,7 @@ impl World for Machine<'_> {
 
 /// Reads `text` as the main file; its includes find `included`.
 pub fn load(text: &str, included: &[u8]) -> Result<Loaded, Diagnostics> {
-    load_str_on(text, MAIN, Path::new(FOLDER), &Machine { included })
+    load_str_on(text, Format::Toml, MAIN, Path::new(FOLDER), &Machine { included })
 }
 
 /// Parses a value with variables; `None` when something is wrong with it.

@@ -5,11 +5,30 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::diagnostic::{Diagnostic, Diagnostics, quote};
-use super::source::{Place, Source};
+use super::nginx;
+use super::source::{Format, Place, Source};
 use super::substitute;
 use super::syntax;
 use super::tree::{Kind, Node, Table};
 use super::world::World;
+
+/// Where a configuration is read from.
+#[derive(Clone, Debug)]
+pub struct Input {
+    /// The main file.
+    pub path: PathBuf,
+    /// Its language; without one, the text itself tells.
+    pub format: Option<Format>,
+    /// What relative paths of logs and of the pid file in an nginx.conf are relative to; without one,
+    /// the folder of the file.
+    pub prefix: Option<PathBuf>,
+}
+
+impl From<&Path> for Input {
+    fn from(path: &Path) -> Self {
+        Self { path: path.to_owned(), format: None, prefix: None }
+    }
+}
 
 /// What was read.
 pub(super) struct Files {
@@ -21,21 +40,29 @@ pub(super) struct Files {
     pub(super) read: Vec<PathBuf>,
     /// Directories that patterns look into, absolute.
     pub(super) include_dirs: BTreeSet<PathBuf>,
-    /// Some file is no TOML or could not be read: what is missing may stand there.
+    /// Some file has no syntax or could not be read: what is missing may stand there.
     pub(super) incomplete: bool,
+    /// What is said of an nginx.conf beside its faults.
+    pub(super) remarks: Option<nginx::Remarks>,
 }
 
-/// Reads the file `path` and what it includes.
-pub(super) fn from_path(path: &Path, world: &dyn World, out: &mut Diagnostics) -> Files {
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+/// Reads a file and what it includes.
+pub(super) fn from_path(input: &Input, world: &dyn World, out: &mut Diagnostics) -> Files {
+    let path = &input.path;
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.clone());
     let mut loader = Loader::new(world, out);
-    let main = loader.read(path, &absolute, None);
+    let main = loader.read(path, &absolute, None, input.format);
+    if main.format == Format::Nginx {
+        let prefix = input.prefix.as_deref().unwrap_or(&main.dir).to_owned();
+        return loader.finish_nginx(main, &prefix);
+    }
     loader.finish(main)
 }
 
 /// Reads `text`, which messages call `name`; relative paths in it are taken from `dir`.
 pub(super) fn from_text(
     text: &str,
+    format: Format,
     name: &str,
     dir: &Path,
     world: &dyn World,
@@ -46,10 +73,14 @@ pub(super) fn from_text(
         name: name.to_owned(),
         text: text.to_owned(),
         dir: std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned()),
+        format,
     });
     let mut loader = Loader::new(world, out);
     loader.sources = 1;
-    loader.finish(main)
+    match format {
+        Format::Toml => loader.finish(main),
+        Format::Nginx => loader.finish_nginx(main, dir),
+    }
 }
 
 struct Loader<'a> {
@@ -82,12 +113,36 @@ impl<'a> Loader<'a> {
             read: self.files,
             include_dirs: self.include_dirs,
             incomplete: self.incomplete,
+            remarks: None,
+        }
+    }
+
+    /// An nginx.conf has includes of its own kind.
+    fn finish_nginx(mut self, main: Arc<Source>, prefix: &Path) -> Files {
+        let nginx::Read { table, remarks, files, include_dirs, incomplete } =
+            nginx::read(&main, prefix, self.world);
+        remarks.report(self.out);
+        self.files.extend(files);
+        Files {
+            table,
+            main,
+            read: self.files,
+            include_dirs,
+            incomplete: incomplete || self.incomplete,
+            remarks: Some(remarks),
         }
     }
 
     /// Reads a file; one that cannot be read becomes an empty source and a diagnostic, which stands
     /// at `include` when that named it.
-    fn read(&mut self, path: &Path, absolute: &Path, include: Option<&Place>) -> Arc<Source> {
+    /// Without a `format` the text itself tells its language.
+    fn read(
+        &mut self,
+        path: &Path,
+        absolute: &Path,
+        include: Option<&Place>,
+        format: Option<Format>,
+    ) -> Arc<Source> {
         self.files.push(absolute.to_owned());
         let read = self.world.read(absolute);
         let (text, problem) = match read.map(String::from_utf8) {
@@ -102,6 +157,7 @@ impl<'a> Loader<'a> {
         let source = Arc::new(Source {
             index: self.sources,
             name: path.display().to_string(),
+            format: format.unwrap_or_else(|| nginx::format_of(&text)),
             text,
             dir: absolute.parent().unwrap_or(Path::new("/")).to_owned(),
         });
@@ -113,7 +169,7 @@ impl<'a> Loader<'a> {
             let message = format!("{} {problem}", quote(&source.name));
             self.out.push(
                 Diagnostic::error(place, message)
-                    .help("a configuration is a TOML file that this user may read"),
+                    .help("a configuration is a text file that this user may read"),
             );
         }
         source
@@ -160,7 +216,7 @@ impl<'a> Loader<'a> {
             self.include_dirs.extend(path.parent().map(Path::to_owned));
             if !self.files.contains(&path) {
                 let shown = shown_path(&path, place);
-                let source = self.read(&shown, &path, Some(place));
+                let source = self.read(&shown, &path, Some(place), Some(Format::Toml));
                 self.parse(&source, into);
             } else if !is_pattern(pattern) {
                 let message = format!("{} is included twice", quote(pattern));

@@ -10,6 +10,8 @@ mod hints;
 mod load;
 pub mod model;
 pub mod names;
+mod nginx;
+mod print;
 mod read;
 mod reference;
 mod schema;
@@ -37,7 +39,9 @@ use section::Section as _;
 use source::Place;
 use world::{ThisMachine, World};
 
+pub use load::Input;
 pub use reference::{json_schema, reference};
+pub use source::Format;
 
 /// A configuration that can be used.
 #[derive(Debug)]
@@ -46,13 +50,15 @@ pub struct Loaded {
     pub config: model::Config,
     /// What is not quite right with it.
     pub warnings: Diagnostics,
+    /// The language it was in.
+    pub format: Format,
 }
 
-/// Reads the file `path` and what it includes; `env` tells environment variables.
-pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Diagnostics> {
+/// Reads a file and what it includes; `env` tells environment variables.
+pub fn load(input: &Input, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Diagnostics> {
     let machine = ThisMachine { env };
     let mut out = Diagnostics::default();
-    let files = load::from_path(path, &machine, &mut out);
+    let files = load::from_path(input, &machine, &mut out);
     check(files, &machine, out)
 }
 
@@ -60,18 +66,75 @@ pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded,
 /// environment variables.
 pub fn load_str(text: &str, name: &str, dir: &Path) -> Result<Loaded, Diagnostics> {
     let machine = ThisMachine { env: &|_| None };
-    load_str_on(text, name, dir, &machine)
+    load_str_on(text, Format::Toml, name, dir, &machine)
 }
 
 fn load_str_on(
     text: &str,
+    format: Format,
     name: &str,
     dir: &Path,
     world: &dyn World,
 ) -> Result<Loaded, Diagnostics> {
     let mut out = Diagnostics::default();
-    let files = load::from_text(text, name, dir, world, &mut out);
+    let files = load::from_text(text, format, name, dir, world, &mut out);
     check(files, world, out)
+}
+
+/// What an nginx.conf says, in TOML.
+#[derive(Debug)]
+pub struct Converted {
+    /// The configuration.
+    pub toml: String,
+    /// What is said of it, line by line.
+    pub remarks: Vec<String>,
+    /// Something was not carried over.
+    pub dropped: bool,
+}
+
+/// Reads an nginx.conf and what it includes, and says the same in TOML. The error is what nginx would
+/// not take.
+pub fn convert(input: &Input) -> Result<Converted, Diagnostics> {
+    let machine = ThisMachine { env: &|_| None };
+    let mut out = Diagnostics::default();
+    let input = Input { format: Some(Format::Nginx), ..input.clone() };
+    let files = load::from_path(&input, &machine, &mut out);
+    convert_files(files, &machine, out)
+}
+
+fn convert_files(
+    mut files: Files,
+    world: &dyn World,
+    out: Diagnostics,
+) -> Result<Converted, Diagnostics> {
+    let remarks = files.remarks.take().unwrap_or_default();
+    if files.incomplete || remarks.0.iter().any(|remark| remark.weight == nginx::Weight::Emerg) {
+        return Err(out);
+    }
+    let toml = print::toml(&files.table);
+    let mut dropped = false;
+    let mut lines = Vec::new();
+    for nginx::Remark { weight, place, message } in &remarks.0 {
+        dropped |= *weight == nginx::Weight::Refused;
+        let label = match weight {
+            nginx::Weight::Emerg | nginx::Weight::Refused => "not carried over",
+            nginx::Weight::Differs => "differs",
+            nginx::Weight::Note => "note",
+        };
+        lines.push(format!("{}:{}: {label}: {message}", place.source().name, place.line()));
+    }
+    // what is said of values is said by the same checks as ever
+    let said = match check(files, world, Diagnostics::default()) {
+        Ok(loaded) => loaded.warnings,
+        Err(faults) => faults,
+    };
+    for one in &said {
+        let is_error = one.severity() == diagnostic::Severity::Error;
+        dropped |= is_error;
+        let kind = if is_error { "not usable" } else { "warning" };
+        lines.push(format!("{}:{}: {kind}: {}", one.file(), one.line(), one.message()));
+    }
+    Ok(Converted { toml, remarks: lines, dropped })
 }
 
 /// From the joined tree to the model. What no file holds is only missed when all could be read.
@@ -90,7 +153,7 @@ fn check(files: Files, world: &dyn World, mut out: Diagnostics) -> Result<Loaded
             let mut seen = HashSet::new();
             config.files.retain(|file| seen.insert(file.clone()));
             config.include_dirs.extend(files.include_dirs);
-            Ok(Loaded { config, warnings: out })
+            Ok(Loaded { config, warnings: out, format: files.main.format })
         }
         _ => Err(out),
     }

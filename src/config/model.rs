@@ -188,11 +188,22 @@ pub struct Location {
     /// Who is believed about the client's address.
     pub real_ip: RealIp,
     /// `add_header`.
-    pub add_headers: Vec<(HeaderName, Template)>,
+    pub add_headers: Vec<AddHeader>,
     /// The longest request body in bytes; `None` is unlimited.
     pub client_max_body_size: Option<u64>,
     /// Where requests are logged.
     pub access_log: Option<AccessLog>,
+}
+
+/// One header of `add_header`.
+#[derive(Clone, Debug)]
+pub struct AddHeader {
+    /// Its name.
+    pub name: HeaderName,
+    /// Its value; an empty one adds nothing.
+    pub value: Template,
+    /// It is added whatever the status is.
+    pub always: bool,
 }
 
 /// nginx's forms of `location`.
@@ -248,12 +259,16 @@ pub struct Proxy {
     pub send_timeout: Duration,
     /// What is set on the request, defaults included; an empty value removes the header.
     pub set_headers: Vec<(HeaderName, Template)>,
+    /// What a client says of where it comes from goes on, whoever it is.
+    pub pass_client_claims: bool,
     /// Removed from the answer.
     pub hide_headers: Vec<HeaderName>,
     /// When another peer is tried.
     pub next_upstream: NextUpstream,
     /// Source addresses, taken in turn.
     pub bind: Vec<IpAddr>,
+    /// Upgrade requests that are not served get 426; else they go on as plain ones.
+    pub refuse_upgrades: bool,
     /// `[server.location.websocket]`.
     pub websocket: WebSocket,
 }
@@ -296,7 +311,7 @@ pub struct NextUpstream {
 /// `[server.location.websocket]`.
 #[derive(Clone, Debug)]
 pub struct WebSocket {
-    /// Upgrade requests are served; else 426.
+    /// Upgrade requests are served; else [`Proxy::refuse_upgrades`] counts.
     pub enabled: bool,
     /// `Origin` values let in, in lower case (`*.` may start the host; `none` stands for a request
     /// without one); `None` lets in any.

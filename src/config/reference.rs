@@ -6,10 +6,11 @@ use serde_json::{Map, Value, json};
 
 use super::schema::{
     CloseCodesSection, LocationKeys, LocationSection, MapSection, MetricsSection, ProxyKeys,
-    ProxySslKeys, ServerKeys, ServerSection, TopSection, UpstreamSection, WebSocketSection,
+    ProxySslKeys, ServerKeys, ServerSection, TopSection, UpstreamKeys, UpstreamSection,
+    WebSocketSection,
 };
 use super::section::{DefaultValue, Row, Section, schema_of};
-use super::values::{AccessLogTable, ListenTable, PeerTable, ReturnTable};
+use super::values::{AccessLogTable, AddHeaderTable, ListenTable, PeerTable, ReturnTable};
 
 const PREFACE: &str = "\
 # Configuration reference
@@ -41,6 +42,7 @@ pub fn reference() -> String {
     chapter::<MetricsSection>(&mut page);
     chapter::<MapSection>(&mut page);
     chapter::<UpstreamSection>(&mut page);
+    chapter::<UpstreamKeys>(&mut page);
     chapter::<PeerTable>(&mut page);
     chapter::<ServerSection>(&mut page);
     chapter::<ListenTable>(&mut page);
@@ -48,6 +50,7 @@ pub fn reference() -> String {
     chapter::<LocationSection>(&mut page);
     chapter::<ReturnTable>(&mut page);
     chapter::<LocationKeys>(&mut page);
+    chapter::<AddHeaderTable>(&mut page);
     chapter::<ProxyKeys>(&mut page);
     chapter::<ProxySslKeys>(&mut page);
     chapter::<AccessLogTable>(&mut page);
@@ -99,11 +102,13 @@ pub fn json_schema() -> Value {
     define("MetricsSection", schema_of::<MetricsSection>());
     define("MapSection", schema_of::<MapSection>());
     define("UpstreamSection", schema_of::<UpstreamSection>());
+    define("UpstreamKeys", schema_of::<UpstreamKeys>());
     define("PeerTable", schema_of::<PeerTable>());
     define("ServerSection", schema_of::<ServerSection>());
     define("ListenTable", schema_of::<ListenTable>());
     define("LocationSection", schema_of::<LocationSection>());
     define("ReturnTable", schema_of::<ReturnTable>());
+    define("AddHeaderTable", schema_of::<AddHeaderTable>());
     define("AccessLogTable", schema_of::<AccessLogTable>());
     define("WebSocketSection", schema_of::<WebSocketSection>());
     define("CloseCodesSection", schema_of::<CloseCodesSection>());

@@ -14,9 +14,9 @@ use http::HeaderName;
 use super::model::{Balance, LocationPath, LogLevel, RealIpHeader, ServerName};
 use super::section::section;
 use super::values::{
-    AccessLogValue, Address, Cidr, ErrorLog, Headers, Int, List, Listen, MapValues, Named,
-    NextWord, OriginValue, PeerValue, Percent, ReturnValue, Size, SizeOrOff, Tables, Text, Time,
-    TimeOrOff, Timeout, TlsVersion, Token, Workers, Written,
+    AccessLogValue, AddHeaders, Address, Cidr, ErrorLog, Headers, Inherit, Int, List, Listen,
+    MapValues, Named, NextWord, OriginValue, PeerValue, Percent, ReturnValue, Size, SizeOrOff,
+    Tables, Text, Time, TimeOrOff, Timeout, TlsVersion, Token, Workers, Written,
 };
 
 section! {
@@ -47,6 +47,8 @@ section! {
         map: Tables<MapSection> { unset("none"); "map"; N }
         /// Prometheus' page.
         metrics: MetricsSection { unset("off"); "stub_status and an exporter"; L }
+        /// What holds for every upstream, those that a `proxy_pass` address makes too.
+        upstream_defaults: UpstreamKeys { unset("the defaults below"); "–"; A }
         /// Named groups of peers.
         upstream: Named<UpstreamSection> { unset("none"); "upstream"; A }
         /// Virtual servers.
@@ -83,9 +85,15 @@ section! {
 
 section! {
     /// A group of peers that `proxy_pass = "http://NAME"` refers to.
-    struct UpstreamSection as "[upstream.NAME]" {
+    struct UpstreamSection as "[upstream.NAME]" with keys: UpstreamKeys {
         /// The peers: `"host:port"`, nginx's words, or tables.
         servers: List<PeerValue> { required(); "server"; A }
+    }
+}
+
+section! {
+    /// Keys of an upstream that may also stand in `[upstream_defaults]`.
+    struct UpstreamKeys as "[upstream.NAME], [upstream_defaults]" {
         /// How a peer is picked: the fewest active tunnels and requests for its weight, in turn, or
         /// the less busy of two taken at random.
         balance: Balance { default("least_conn"); "least_conn, random"; A }
@@ -160,8 +168,11 @@ section! {
     /// Keys of a location that may also stand in `[[server]]` and at the top of the file, as
     /// defaults.
     struct LocationKeys as "[[server.location]], [[server]], or the top" with proxy: ProxyKeys, proxy_ssl: ProxySslKeys {
-        /// Headers added to the answer, with variables; add to those of outer sections.
-        add_header: Headers { unset("none"); "same"; N }
+        /// Headers added to the answer, with variables; add to those of outer sections. A value may be a
+        /// table, `{ value = "…", always = true }`: then the header is added whatever the status.
+        add_header: AddHeaders { unset("none"); "same"; N }
+        /// Whether `add_header` of an inner section adds to outer ones, or replaces them all.
+        add_header_inherit: Inherit { default("merge"); "replace"; N }
         /// Clients let in, checked with `deny` in the order written; the first that fits decides.
         /// A section with either of the two takes nothing from outer ones.
         allow: List<Cidr> { unset("everybody"); "same"; N }
@@ -195,6 +206,13 @@ section! {
         /// those of outer sections, and override them by name (in nginx one entry replaces them
         /// all). `Upgrade` and `Connection` go by themselves.
         proxy_set_header: Headers { default({ Host = "$http_host", "X-Real-IP" = "$remote_addr", "X-Forwarded-For" = "$proxy_add_x_forwarded_for", "X-Forwarded-Proto" = "$forwarded_proto", "X-Forwarded-Host" = "$forwarded_host" }); "same (Host $proxy_host)"; N }
+        /// Whether `proxy_set_header` of an inner section adds to the defaults and to outer ones, or
+        /// replaces them all, so that only `Host = "$proxy_host"` is a default.
+        proxy_set_header_inherit: Inherit { default("merge"); "replace"; N }
+        /// `X-Forwarded-*`, `X-Real-IP` and the like go on from clients too that `set_real_ip_from` does
+        /// not name, and `$proxy_add_x_forwarded_for` adds to them: whoever stands behind must not
+        /// believe them.
+        pass_client_claims: bool { default(false); "always so"; N }
         /// Headers of the answer that the client does not get.
         proxy_hide_header: List<HeaderName> { default([]); "same"; N }
         /// When another peer is tried: `error`, `timeout`, `invalid_header`, `http_500` (501, 502, 503,
@@ -232,8 +250,11 @@ section! {
 section! {
     /// Clocks and limits of tunnels. Each key is taken from the innermost section that has it.
     struct WebSocketSection as "[server.location.websocket], [server.websocket], [websocket]" {
-        /// Upgrade requests are served; else they get 426.
+        /// Upgrade requests are served.
         enabled: bool { default(true); "–"; N }
+        /// Where they are not, they get 426; when `false`, they go on as plain requests, without
+        /// `Upgrade`.
+        refuse: bool { default(true); "false"; N }
         /// Silence from the client after which it is pinged.
         ping_interval: TimeOrOff { default("25s"); "–"; A }
         /// Each interval is shortened by up to this many percent.

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::diagnostic::Diagnostics;
 use super::hints;
 use super::read::Reader;
-use super::source::Source;
+use super::source::{Format, Source};
 use super::tree::{Key, Kind, Node, Table};
 
 /// What the reference page and the schema say about a key.
@@ -91,6 +91,7 @@ pub(super) trait Section: Sized + Default + Clone {
             name: "the defaults".to_owned(),
             text,
             dir: PathBuf::new(),
+            format: Format::Toml,
         });
         let (table, syntax) = Table::parse(&source);
         let mut out = Diagnostics::default();

@@ -5,6 +5,16 @@ use std::ops::{Deref, Range};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// The language of a configuration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// Wayhold's own: nginx's words in TOML.
+    #[default]
+    Toml,
+    /// An nginx.conf.
+    Nginx,
+}
+
 /// A text that was read.
 #[derive(Debug)]
 pub(super) struct Source {
@@ -16,6 +26,22 @@ pub(super) struct Source {
     pub(super) text: String,
     /// What relative paths in it are relative to, absolute.
     pub(super) dir: PathBuf,
+    /// Its language, in which it is also talked about.
+    pub(super) format: Format,
+}
+
+#[cfg(test)]
+impl Source {
+    /// A text on its own.
+    pub(super) fn test(text: &str) -> Self {
+        Self {
+            index: 0,
+            name: "x.conf".into(),
+            text: text.into(),
+            dir: "/etc".into(),
+            format: Format::Nginx,
+        }
+    }
 }
 
 /// A stretch of a source.
@@ -149,7 +175,7 @@ mod tests {
     use super::*;
 
     fn source(text: &str) -> Arc<Source> {
-        Arc::new(Source { index: 0, name: "x.toml".into(), text: text.into(), dir: "/etc".into() })
+        Arc::new(Source::test(text))
     }
 
     #[test]

@@ -42,6 +42,7 @@ impl Exchange<'_> {
             parts: self.parts,
             connection: self.connection,
             client: self.client,
+            pass_client_claims: self.route.proxy().is_some_and(|proxy| proxy.pass_client_claims),
             server: &self.site.label,
             path: self.path,
             proxy_host: self.route.proxy().map_or("", |proxy| &proxy.host),

@@ -24,12 +24,13 @@ use crate::upstream::Lease;
 /// An answer, and how long its body may pause.
 pub(super) type Answer = (Response<Body>, Option<Duration>);
 
-/// Passes a request on, and gives back the answer.
+/// Passes a request on, and gives back the answer. There is no body where hyper has not read the
+/// request.
 pub(super) async fn forward(
     exchange: &Exchange<'_>,
     upstream: &RouteUpstream,
     proxy: &Proxy,
-    incoming: Incoming,
+    incoming: Option<Incoming>,
     finish: &mut Finish,
 ) -> Result<Answer, Refused> {
     let max = exchange.route.location.client_max_body_size;
@@ -39,11 +40,11 @@ pub(super) async fn forward(
         return Err(Refused::BodyTooLarge);
     }
     let fate = BodyFate::new();
-    let without_body = incoming.is_end_stream();
-    let mut body = Some(if without_body {
-        empty()
-    } else {
-        RequestBody::new(incoming, max, Arc::clone(&fate)).boxed_unsync()
+    let incoming = incoming.filter(|body| !body.is_end_stream());
+    let without_body = incoming.is_none();
+    let mut body = Some(match incoming {
+        Some(body) => RequestBody::new(body, max, Arc::clone(&fate)).boxed_unsync(),
+        None => empty(),
     });
     let (uri, headers) = rewrite::request_head(&exchange.facts(""), proxy, exchange.found);
     let mut attempts = Attempts::new(upstream, proxy);

@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use super::path;
 use super::route::Found;
 use super::vars::Facts;
-use crate::config::model::Proxy;
+use crate::config::model::{AddHeader, Proxy};
 use crate::config::template::Template;
 
 /// Fields of one hop, besides those that `Connection` names.
@@ -51,7 +51,7 @@ pub(super) fn request_head(facts: &Facts<'_>, proxy: &Proxy, found: Found) -> (U
     let mut headers = facts.parts.headers.clone();
     remove_hop_by_hop(&mut headers);
     headers.remove(EXPECT);
-    remove_claims(&mut headers, facts.client.trusted);
+    remove_claims(&mut headers, facts.client.trusted || proxy.pass_client_claims);
     set_headers(&mut headers, &proxy.set_headers, facts);
     (target(facts, proxy, found), headers)
 }
@@ -113,24 +113,17 @@ pub(super) fn response_head(headers: &mut HeaderMap, proxy: &Proxy) {
     }
 }
 
-/// `add_header`: nginx adds to these statuses only.
-pub(super) fn add_headers(
-    headers: &mut HeaderMap,
-    add: &[(HeaderName, Template)],
-    facts: &Facts<'_>,
-) {
+/// `add_header`: nginx adds to these statuses only, unless it says `always`.
+pub(super) fn add_headers(headers: &mut HeaderMap, add: &[AddHeader], facts: &Facts<'_>) {
     let fits = matches!(
         facts.status,
         Some(101 | 200 | 201 | 204 | 206 | 301 | 302 | 303 | 304 | 307 | 308)
     );
-    if !fits {
-        return;
-    }
-    for (name, template) in add {
-        if let Ok(value) = HeaderValue::from_bytes(template.expand(facts).as_bytes())
+    for header in add.iter().filter(|header| fits || header.always) {
+        if let Ok(value) = HeaderValue::from_bytes(header.value.expand(facts).as_bytes())
             && !value.is_empty()
         {
-            headers.append(name, value);
+            headers.append(&header.name, value);
         }
     }
 }

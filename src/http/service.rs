@@ -106,10 +106,7 @@ pub(super) async fn serve(
         Ok(Outcome::Switching(head, opening)) => {
             return switch(session, head, opening, finish);
         }
-        Err(refused) => {
-            tracing::info!("refused: {}: {}", refused.status(), refused.reason());
-            (refused.response(), None)
-        }
+        Err(refused) => refusal(&refused),
     };
     // 7. A connection that is to end says so; behind an upgrade request nothing is HTTP any more.
     let last = wants_upgrade
@@ -140,14 +137,6 @@ async fn act(
     finish.log = routed.map_or_else(|| site.log(), |(route, _)| route.log.as_ref()).cloned();
     let path = path.ok_or(Refused::BadPath)?;
     let (route, found) = routed.ok_or(Refused::NotFound)?;
-    // 5. Who is let in.
-    if !client.is_allowed(&route.location.access) {
-        return Err(Refused::Forbidden);
-    }
-    if rewrite::has_unknown_expectation(parts) {
-        return Err(Refused::Expectation);
-    }
-    // 6. What is done.
     let exchange = Exchange {
         shared: &session.shared,
         connection: &session.connection,
@@ -162,7 +151,11 @@ async fn act(
         path: &path,
         request_id: RequestId::default(),
     };
-    let mut outcome = run(&exchange, incoming, wants_upgrade, finish).await?;
+    // What is refused here may still get a header that is always added.
+    let mut outcome = match run(&exchange, incoming, wants_upgrade, finish).await {
+        Ok(outcome) => outcome,
+        Err(refused) => Outcome::Answer(refusal(&refused)),
+    };
     let (status, headers) = match &mut outcome {
         Outcome::Answer((response, _)) => (response.status(), response.headers_mut()),
         Outcome::Switching(head, _) => (head.status(), head.headers_mut()),
@@ -176,12 +169,25 @@ async fn act(
     Ok(outcome)
 }
 
+fn refusal(refused: &Refused) -> Answer {
+    tracing::info!("refused: {}: {}", refused.status(), refused.reason());
+    (refused.response(), None)
+}
+
 async fn run(
     exchange: &Exchange<'_>,
     incoming: Option<Incoming>,
     wants_upgrade: bool,
     finish: &mut Finish,
 ) -> Result<Outcome, Refused> {
+    // 5. Who is let in.
+    if !exchange.client.is_allowed(&exchange.route.location.access) {
+        return Err(Refused::Forbidden);
+    }
+    if rewrite::has_unknown_expectation(exchange.parts) {
+        return Err(Refused::Expectation);
+    }
+    // 6. What is done.
     match (&exchange.route.location.action, &exchange.route.upstream) {
         (Action::Return { status, text, redirect }, _) => {
             let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::OK);
@@ -191,12 +197,12 @@ async fn run(
         }
         (Action::Proxy(proxy), Some(upstream)) => {
             finish.record.upstream = Some(Arc::clone(&upstream.name));
-            let Some(incoming) = incoming.filter(|_| !wants_upgrade) else {
+            if wants_upgrade && (proxy.websocket.enabled || proxy.refuse_upgrades) {
                 return Ok(match upgrade(exchange, upstream, proxy, finish).await? {
                     Upgraded::Answered(answer) => Outcome::Answer(answer),
                     Upgraded::Switching(response, opening) => Outcome::Switching(response, opening),
                 });
-            };
+            }
             forward(exchange, upstream, proxy, incoming, finish).await.map(Outcome::Answer)
         }
         (Action::Proxy(_) | Action::Nothing, _) => Err(Refused::NotFound),

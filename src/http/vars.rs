@@ -14,6 +14,8 @@ pub(super) struct Facts<'a> {
     pub(super) parts: &'a Parts,
     pub(super) connection: &'a Connection,
     pub(super) client: Client,
+    /// What the client says of where it comes from goes on, whoever it is.
+    pub(super) pass_client_claims: bool,
     /// The server's label.
     pub(super) server: &'a str,
     /// The decoded and normalised path.
@@ -84,9 +86,14 @@ impl Facts<'_> {
     }
 
     fn forwarded_for(&self) -> String {
-        let own = text(self.client.sender);
+        // Where nobody is asked for trust, nginx adds what it takes for the client.
+        let own = text(if self.pass_client_claims { self.client.addr } else { self.client.sender });
         let name = http::HeaderName::from_static("x-forwarded-for");
-        let told = if self.client.trusted { self.header(&name) } else { String::new() };
+        let told = if self.client.trusted || self.pass_client_claims {
+            self.header(&name)
+        } else {
+            String::new()
+        };
         if told.is_empty() { own } else { format!("{told}, {own}") }
     }
 }

@@ -12,7 +12,6 @@ mod start;
 mod stop;
 mod watch;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -21,6 +20,7 @@ use tokio::sync::watch as channel;
 pub use error_log::NOTICE;
 pub use start::{StartError, check, run};
 
+use crate::config::Input;
 use crate::config::model::Config;
 use crate::http::{Generation, Shared};
 use crate::limits::Connections;
@@ -33,7 +33,7 @@ use watch::Watch;
 /// A running process.
 struct Process {
     /// The configuration file.
-    source: PathBuf,
+    source: Input,
     error_log: Arc<ErrorLog>,
     shared: Shared,
     generations: Arc<ArcSwap<Generation>>,

@@ -2,7 +2,6 @@
 //! started.
 
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -19,7 +18,7 @@ use super::watch::{Watch, fingerprint};
 use super::{NOTICE, Process};
 use crate::access_log::Writer;
 use crate::config::diagnostic::Diagnostics;
-use crate::config::{self, Loaded};
+use crate::config::{self, Format, Input, Loaded};
 use crate::http::{self, Generation, Pool, Shared};
 use crate::limits::Connections;
 use crate::metrics::Metrics;
@@ -48,29 +47,38 @@ impl fmt::Display for StartError {
 impl std::error::Error for StartError {}
 
 /// Reads a configuration with the environment of this process.
-pub(super) fn load(source: &Path) -> Result<Loaded, Diagnostics> {
+pub(super) fn load(source: &Input) -> Result<Loaded, Diagnostics> {
     config::load(source, &|name| std::env::var(name).ok())
 }
 
-/// What `wayhold check` does: everything but binding. Gives back the warnings.
-pub fn check(source: &Path) -> Result<Vec<String>, StartError> {
-    let Loaded { config, warnings } = load(source).map_err(StartError::Config)?;
-    let mut all = Vec::new();
-    if !warnings.is_empty() {
-        all.push(warnings.to_string());
+/// A configuration that can be used.
+#[derive(Debug)]
+pub struct Checked {
+    /// What is not quite right with it.
+    pub warnings: Vec<String>,
+    /// The language it is in.
+    pub format: Format,
+}
+
+/// What `wayhold check` does: everything but binding.
+pub fn check(source: &Input) -> Result<Checked, StartError> {
+    let Loaded { config, warnings: said, format } = load(source).map_err(StartError::Config)?;
+    let mut warnings = Vec::new();
+    if !said.is_empty() {
+        warnings.push(said.to_string());
     }
     let certificates =
         http::check(&config).map_err(|error| StartError::Cannot(error.to_string()))?;
     for (server, facts) in certificates {
-        all.extend(facts.warnings(now(), &config.servers[server].names));
+        warnings.extend(facts.warnings(now(), &config.servers[server].names));
     }
-    Ok(all)
+    Ok(Checked { warnings, format })
 }
 
 /// Runs until it is told to stop. `ready` is called when everything is bound and served.
-pub fn run(source: &Path, ready: impl FnOnce()) -> Result<(), StartError> {
+pub fn run(source: &Input, ready: impl FnOnce()) -> Result<(), StartError> {
     // 1. The configuration.
-    let Loaded { config, warnings } = load(source).map_err(StartError::Config)?;
+    let Loaded { config, warnings, format: _ } = load(source).map_err(StartError::Config)?;
     let config = Arc::new(config);
     // 2. As many descriptors as we may have.
     raise_limit();
@@ -117,7 +125,7 @@ fn now() -> i64 {
 
 impl Process {
     fn start(
-        source: &Path,
+        source: &Input,
         config: &Arc<config::model::Config>,
         error_log: Arc<ErrorLog>,
     ) -> Result<Self, StartError> {
@@ -157,7 +165,7 @@ impl Process {
             }
         });
         let mut process = Self {
-            source: source.to_owned(),
+            source: source.clone(),
             error_log,
             connections: Connections::new(config.worker_connections),
             generations: Arc::new(ArcSwap::from_pointee(generation)),

@@ -65,7 +65,7 @@ pub(super) fn run(args: &DemoArgs) -> Result<(), String> {
     let text = configuration(&folder.0, [first, second], tls, plain, metrics);
     fs::write(&config, &text).map_err(|error| wrong(&error))?;
     let ready = || announce(&text, &config, tls, plain, metrics);
-    server::run(&config, ready).map_err(|error| error.to_string())
+    server::run(&config.as_path().into(), ready).map_err(|error| error.to_string())
 }
 
 /// The first port from `wanted` on that nobody has.

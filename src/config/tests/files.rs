@@ -13,7 +13,7 @@ const SERVER: &str = "[[server]]\nlisten = 80\nreturn = 404\n";
 fn a_file_that_is_not_there_is_a_diagnostic() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("wayhold.toml");
-    let faults = load(&path, &|_| None).unwrap_err();
+    let faults = load(&path.as_path().into(), &|_| None).unwrap_err();
     let fault = faults.iter().next().unwrap();
     assert_eq!((faults.len(), fault.severity()), (1, Severity::Error));
     assert!(fault.message().ends_with("cannot be read: no such file or directory"), "{fault}");
@@ -23,11 +23,11 @@ fn a_file_that_is_not_there_is_a_diagnostic() {
 #[test]
 fn a_directory_and_a_binary_are_diagnostics() {
     let dir = tempfile::tempdir().unwrap();
-    let faults = load(dir.path(), &|_| None).unwrap_err();
+    let faults = load(&dir.path().into(), &|_| None).unwrap_err();
     assert!(faults.to_string().contains("cannot be read: is a directory"), "{faults}");
     let path = dir.path().join("binary");
     fs::write(&path, b"\x7fELF\x02\xff").unwrap();
-    let faults = load(&path, &|_| None).unwrap_err();
+    let faults = load(&path.as_path().into(), &|_| None).unwrap_err();
     assert!(faults.to_string().contains("is not UTF-8 text: invalid byte at offset 5"), "{faults}");
 }
 
@@ -47,7 +47,7 @@ fn a_whole_tree_of_real_files_is_loaded() {
                return = { body = \"${env:WHO:-nobody} ${file:../secret}\" }\n";
     fs::write(root.join("conf.d/10.toml"), ten).unwrap();
     let env = |name: &str| (name == "WHO").then(|| "me".to_owned());
-    let loaded = load(&root.join("wayhold.toml"), &env).unwrap();
+    let loaded = load(&root.join("wayhold.toml").as_path().into(), &env).unwrap();
     let ports: Vec<_> = loaded.config.listeners.iter().map(|l| l.addr.to_string()).collect();
     assert_eq!(ports, ["0.0.0.0:443", "0.0.0.0:81", "0.0.0.0:82"]);
     let files: Vec<PathBuf> =

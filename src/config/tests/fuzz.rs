@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::{Machine, config};
 use crate::config::diagnostic::Diagnostics;
-use crate::config::load_str_on;
+use crate::config::{Format, load_str_on};
 
 /// Pieces that reach deep into the reader when they meet.
 const PIECES: &[&str] = &[
@@ -103,7 +103,7 @@ fn check_spans(diagnostics: &Diagnostics, text: &str) -> Result<(), TestCaseErro
 
 fn check(text: &str) -> Result<(), TestCaseError> {
     let machine = Machine::default();
-    match load_str_on(text, "fuzz.toml", Path::new("/etc/wayhold"), &machine) {
+    match load_str_on(text, Format::Toml, "fuzz.toml", Path::new("/etc/wayhold"), &machine) {
         Ok(loaded) => {
             prop_assert!(!loaded.config.servers.is_empty());
             check_spans(&loaded.warnings, text)

@@ -4,6 +4,7 @@ mod diagnostics;
 mod files;
 mod fuzz;
 mod model;
+mod nginx;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 use super::diagnostic::Diagnostics;
 use super::model::{Action, Config, Location, Proxy};
 use super::world::World;
-use super::{Loaded, load_str_on};
+use super::{Format, Loaded, load_str_on};
 
 /// A machine with a few names, and with every file whose name does not say otherwise.
 #[derive(Default)]
@@ -64,7 +65,7 @@ impl World for Machine {
 }
 
 fn read_on(machine: &Machine, text: &str) -> Result<Loaded, Diagnostics> {
-    load_str_on(text, "wayhold.toml", Path::new("/etc/wayhold"), machine)
+    load_str_on(text, Format::Toml, "wayhold.toml", Path::new("/etc/wayhold"), machine)
 }
 
 fn read(text: &str) -> Result<Loaded, Diagnostics> {

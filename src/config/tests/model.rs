@@ -328,7 +328,7 @@ fn real_ip_and_the_rest_of_a_location() {
         (&[Who::Unix][..], &RealIpHeader::ProxyProtocol)
     );
     assert_eq!(location.client_max_body_size, None);
-    assert_eq!(location.add_headers[0].1.expand(&Names), "<Scheme>");
+    assert_eq!(location.add_headers[0].value.expand(&Names), "<Scheme>");
     let proxy = proxy_of(&location);
     assert_eq!((proxy.hide_headers.len(), proxy.bind.len()), (1, 1));
     let next = &proxy.next_upstream;

@@ -5,9 +5,10 @@ use http::header::{CONNECTION, UPGRADE};
 
 use super::Context;
 use crate::config::diagnostic::{Diagnostic, quote};
+use crate::config::model::AddHeader;
 use crate::config::source::At;
 use crate::config::template::Template;
-use crate::config::values::Headers;
+use crate::config::values::{AddHeaders, Headers};
 
 /// Headers that belong to one connection or to the framing of a message: Wayhold's own.
 const OWN: [&str; 10] = [
@@ -46,11 +47,15 @@ pub(super) fn to_upstream(cx: &mut Context<'_>, headers: &Headers) -> Vec<(Heade
 }
 
 /// `add_header`.
-pub(super) fn to_client(cx: &mut Context<'_>, headers: &Headers) -> Vec<(HeaderName, Template)> {
+pub(super) fn to_client(cx: &mut Context<'_>, headers: &AddHeaders) -> Vec<AddHeader> {
     let mut result = Vec::new();
     for (name, value) in &headers.0 {
         if allowed(cx, name, "add_header") {
-            result.push((name.value.clone(), cx.template(value)));
+            result.push(AddHeader {
+                name: name.value.clone(),
+                value: cx.template(&value.text),
+                always: value.always,
+            });
         }
     }
     result

@@ -1,5 +1,7 @@
 //! `[[server.location]]`: what it inherits and what it does.
 
+use http::header::HOST;
+
 use super::{Context, headers, proxy};
 use crate::config::diagnostic::{Diagnostic, quote};
 use crate::config::model::{AccessLog, AccessRule, Action, Location, LocationPath, RealIp, Who};
@@ -7,7 +9,7 @@ use crate::config::read::Field;
 use crate::config::schema::{LocationKeys, LocationSection};
 use crate::config::section::Section as _;
 use crate::config::source::{At, Place};
-use crate::config::values::{AccessLogValue, Cidr, List, ReturnValue, Written};
+use crate::config::values::{AccessLogValue, Cidr, Headers, Inherit, List, ReturnValue, Written};
 
 /// The shared keys of the sections around a location, the innermost first.
 pub(super) type Levels<'a> = [&'a LocationKeys];
@@ -59,7 +61,8 @@ fn build(
     levels: &Levels<'_>,
 ) -> Location {
     let explicit = levels.iter().fold(LocationKeys::default(), |inner, outer| inner.or(outer));
-    let merged = explicit.or(&cx.defaults.location);
+    let mut merged = explicit.or(&cx.defaults.location);
+    replace_headers(&mut merged, levels);
     let action = match (pass, answer) {
         (Some(pass), _) => {
             let fixed = path.map(|path| &path.value.value);
@@ -79,6 +82,8 @@ fn build(
         // `access` takes them from one section
         allow: _,
         deny: _,
+        // it is in `add_header` by now
+        add_header_inherit: _,
         add_header,
         set_real_ip_from,
         real_ip_header,
@@ -101,6 +106,27 @@ fn build(
         add_headers: add_header.get().map_or_else(Vec::new, |added| headers::to_client(cx, added)),
         client_max_body_size: client_max_body_size.with_default().0,
         access_log: access_log(log.with_default()),
+    }
+}
+
+/// Where sections do not add to each other, the innermost that sets headers sets all of them.
+fn replace_headers(merged: &mut LocationKeys, levels: &Levels<'_>) {
+    let inherit = merged.proxy.proxy_set_header_inherit.with_default();
+    if inherit.value == Inherit::Replace {
+        let own = levels.iter().find_map(|level| level.proxy.proxy_set_header.get());
+        let (mut headers, place) = match own {
+            Some(own) => (own.value.0.clone(), &own.place),
+            None => (Vec::new(), &inherit.place),
+        };
+        if headers.iter().all(|(name, _)| name.value != HOST) {
+            let host = (At::new(HOST, place), At::new("$proxy_host".to_owned(), place));
+            headers.insert(0, host);
+        }
+        merged.proxy.proxy_set_header = Field::Given(At::new(Headers(headers), place));
+    }
+    if merged.add_header_inherit.with_default().value == Inherit::Replace {
+        let own = levels.iter().find(|level| !level.add_header.is_absent());
+        merged.add_header = own.map_or(Field::Absent, |level| level.add_header.clone());
     }
 }
 

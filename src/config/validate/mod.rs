@@ -20,7 +20,8 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use super::diagnostic::{Diagnostic, Diagnostics, quote};
 use super::model::{Config, ListenAddr, MetricsEndpoint, Who};
 use super::schema::{
-    LocationKeys, MetricsSection, ServerKeys, ServerSection, TopSection, WebSocketSection,
+    LocationKeys, MetricsSection, ServerKeys, ServerSection, TopSection, UpstreamKeys,
+    WebSocketSection,
 };
 use super::section::Section as _;
 use super::source::{At, Place};
@@ -51,6 +52,8 @@ struct Defaults {
     server: ServerSection,
     server_keys: ServerKeys,
     location: LocationKeys,
+    /// With what the file has for every upstream.
+    upstream: UpstreamKeys,
     websocket: WebSocketSection,
 }
 
@@ -113,6 +116,10 @@ pub(super) fn validate(
         server: ServerSection::defaults(),
         server_keys: ServerKeys::defaults(),
         location: LocationKeys::defaults(),
+        upstream: match top.upstream_defaults.get() {
+            Some(keys) => keys.or(&UpstreamKeys::defaults()),
+            None => UpstreamKeys::defaults(),
+        },
         websocket: WebSocketSection::defaults(),
     };
     let variables = Variables::new(top.map.get(), out);
@@ -149,6 +156,8 @@ fn whole(cx: &mut Context<'_>, top: &TopSection, start: &Place) -> Config {
         auto_reload_delay,
         map: _,
         metrics: _,
+        // `upstream` has it
+        upstream_defaults: _,
         upstream: _,
         server: _,
     } = &top.or(&TopSection::defaults());

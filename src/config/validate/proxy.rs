@@ -47,12 +47,16 @@ pub(super) fn proxy(
         proxy_read_timeout,
         proxy_send_timeout,
         proxy_set_header,
+        // it is in `proxy_set_header` by now
+        proxy_set_header_inherit: _,
+        pass_client_claims,
         proxy_hide_header,
         proxy_next_upstream,
         proxy_next_upstream_tries,
         proxy_next_upstream_timeout,
         proxy_bind,
     } = &merged.proxy;
+    let (websocket, refuse_upgrades) = websocket::websocket(cx, explicit, merged);
     let hidden = proxy_hide_header.with_default().iter();
     Some(Proxy {
         upstream: target.upstream,
@@ -63,6 +67,7 @@ pub(super) fn proxy(
         read_timeout: proxy_read_timeout.with_default().0,
         send_timeout: proxy_send_timeout.with_default().0,
         set_headers: headers::to_upstream(cx, proxy_set_header.with_default()),
+        pass_client_claims: pass_client_claims.with_default().value,
         hide_headers: hidden.map(|header| header.value.clone()).collect(),
         next_upstream: NextUpstream {
             tries: proxy_next_upstream_tries.with_default().get(),
@@ -70,7 +75,8 @@ pub(super) fn proxy(
             ..next_upstream(cx, proxy_next_upstream.with_default())
         },
         bind: proxy_bind.with_default().iter().map(|ip| ip.value).collect(),
-        websocket: websocket::websocket(cx, explicit, merged),
+        refuse_upgrades,
+        websocket,
     })
 }
 

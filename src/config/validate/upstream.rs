@@ -8,7 +8,7 @@ use super::Context;
 use crate::config::diagnostic::{Diagnostic, quote};
 use crate::config::hints;
 use crate::config::model::{Peer, PeerAddr, Upstream};
-use crate::config::schema::UpstreamSection;
+use crate::config::schema::{UpstreamKeys, UpstreamSection};
 use crate::config::section::Section as _;
 use crate::config::source::{At, Place};
 use crate::config::values::{Address, Named, PeerValue};
@@ -52,8 +52,7 @@ pub(super) fn named(cx: &mut Context<'_>, sections: Option<&At<Named<UpstreamSec
             let message = format!("upstream has a name that no URL can hold: {}", quote(name));
             cx.error(&section.name, message, "letters, digits, `-`, `_` and dots");
         }
-        let defaults = UpstreamSection::defaults();
-        let servers = &section.value.servers;
+        let UpstreamSection { keys: _, servers } = &section.value;
         let peers = match servers.get() {
             Some(servers) => servers.iter().flat_map(|peer| peers_of(cx, name, peer)).collect(),
             None => Vec::new(),
@@ -63,7 +62,7 @@ pub(super) fn named(cx: &mut Context<'_>, sections: Option<&At<Named<UpstreamSec
             cx.error(&section.name, message, "write `servers = [\"127.0.0.1:8888\"]`");
         }
         let peers = without_repeats(cx, peers);
-        let upstream = build(name, &section.value.or(&defaults), peers);
+        let upstream = build(name, &section.value.keys.or(&cx.defaults.upstream), peers);
         cx.upstreams.list.push(Arc::new(upstream));
     }
 }
@@ -89,15 +88,14 @@ pub(super) fn implicit(cx: &mut Context<'_>, address: &Address, place: &Place) -
         return name;
     }
     cx.upstreams.implicit.insert(name.clone());
-    let upstream = build(&name, &UpstreamSection::defaults(), peers);
+    let upstream = build(&name, &cx.defaults.upstream, peers);
     cx.upstreams.list.push(Arc::new(upstream));
     name
 }
 
-/// `section` has to be merged with the defaults.
-fn build(name: &str, section: &UpstreamSection, peers: Vec<Peer>) -> Upstream {
-    let UpstreamSection { servers: _, balance, keepalive, keepalive_timeout, keepalive_requests } =
-        section;
+/// `keys` have to be merged with the defaults.
+fn build(name: &str, keys: &UpstreamKeys, peers: Vec<Peer>) -> Upstream {
+    let UpstreamKeys { balance, keepalive, keepalive_timeout, keepalive_requests } = keys;
     Upstream {
         name: name.to_owned(),
         peers,

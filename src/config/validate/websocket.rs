@@ -15,18 +15,19 @@ use crate::config::values::{List, OriginValue};
 const IDLE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
 /// What a location does with upgrades. `explicit` is what was written on the way to it, `merged`
-/// has the defaults too.
+/// has the defaults too. Beside it, whether upgrades are refused where they are not served.
 pub(super) fn websocket(
     cx: &mut Context<'_>,
     explicit: &LocationKeys,
     merged: &LocationKeys,
-) -> WebSocket {
+) -> (WebSocket, bool) {
     let section = match merged.websocket.get() {
         Some(section) => section.or(&cx.defaults.websocket),
         None => cx.defaults.websocket.clone(),
     };
     let WebSocketSection {
         enabled,
+        refuse,
         ping_interval,
         ping_jitter,
         pong_timeout,
@@ -67,7 +68,7 @@ pub(super) fn websocket(
         validate: validate.with_default().value,
         close_codes: codes(close_codes, cx.out),
     };
-    WebSocket {
+    let websocket = WebSocket {
         enabled: enabled.with_default().value,
         allowed_origins: allowed_origins.get().and_then(|list| origins(list)),
         allowed_subprotocols: allowed_subprotocols
@@ -75,7 +76,8 @@ pub(super) fn websocket(
             .map(|list| list.iter().map(|token| token.0.clone()).collect()),
         verify_accept: verify_accept.with_default().value,
         policy: Arc::new(policy),
-    }
+    };
+    (websocket, refuse.with_default().value)
 }
 
 /// `None` lets in any.

@@ -7,6 +7,7 @@ use crate::config::diagnostic::{Diagnostic, quote};
 use crate::config::hints;
 use crate::config::model::RealIpHeader;
 use crate::config::read::{Fault, FromText, Read, Reader};
+use crate::config::section::{read_section, section};
 use crate::config::source::At;
 use crate::config::tree::{Kind, Node};
 
@@ -40,27 +41,7 @@ impl Read for Headers {
     }
 
     fn read(node: &Node, cx: &mut Reader<'_>) -> Option<Self> {
-        let Kind::Table(table) = &node.kind else {
-            cx.wrong_type(node, "a table such as `{ Host = \"$http_host\" }`");
-            return None;
-        };
-        let section = cx.key.clone();
-        let mut headers = Vec::new();
-        for (key, value) in &table.entries {
-            if let Some(diagnostic) = hints::key_among_headers(&section, key) {
-                cx.out.push(diagnostic);
-                continue;
-            }
-            let Ok(name) = HeaderName::from_bytes(key.name.as_bytes()) else {
-                let message = format!("`{section}` needs names of headers: {}", quote(&key.name));
-                cx.out.push(Diagnostic::error(&key.place, message));
-                continue;
-            };
-            if let Some(text) = cx.with_key(&key.name, |cx| header_value(value, cx)) {
-                headers.push((At::new(name, &key.place), At::new(text, &value.place)));
-            }
-        }
-        Some(Self(headers))
+        read_headers(node, cx, header_value).map(Self)
     }
 
     fn schema() -> Value {
@@ -68,10 +49,108 @@ impl Read for Headers {
     }
 
     fn inherit(&self, outer: &Self) -> Self {
-        let is_new = |name: &HeaderName| self.0.iter().all(|(own, _)| own.value != name);
-        let kept = outer.0.iter().filter(|(name, _)| is_new(name)).cloned();
-        Self(kept.chain(self.0.iter().cloned()).collect())
+        Self(merged(&self.0, &outer.0))
     }
+}
+
+section! {
+    /// A header that is added, part by part.
+    struct AddHeaderTable as "a header of `add_header` as a table" {
+        /// The value, with variables.
+        value: String { required(); "add_header"; N }
+        /// Whatever the status is; else only to 200, 201, 204, 206, 301, 302, 303, 304, 307, 308, and to a
+        /// 101.
+        always: bool { default(false); "always"; N }
+    }
+}
+
+/// What is added to an answer.
+#[derive(Clone, Debug)]
+pub(in crate::config) struct AddedValue {
+    pub(in crate::config) text: At<String>,
+    pub(in crate::config) always: bool,
+}
+
+/// Headers by name that are added to answers.
+#[derive(Clone, Debug)]
+pub(in crate::config) struct AddHeaders(
+    pub(in crate::config) Vec<(At<HeaderName>, At<AddedValue>)>,
+);
+
+impl Read for AddHeaders {
+    fn type_name() -> String {
+        "table of header = value, or table".to_owned()
+    }
+
+    fn read(node: &Node, cx: &mut Reader<'_>) -> Option<Self> {
+        read_headers(node, cx, added_value).map(Self)
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "object", "additionalProperties": {
+            "anyOf": [{ "type": "string" }, AddHeaderTable::schema()],
+        } })
+    }
+
+    fn inherit(&self, outer: &Self) -> Self {
+        Self(merged(&self.0, &outer.0))
+    }
+}
+
+fn added_value(node: &Node, cx: &mut Reader<'_>) -> Option<AddedValue> {
+    if !matches!(node.kind, Kind::Table(_)) {
+        let text = header_value(node, cx)?;
+        return Some(AddedValue { text: At::new(text, &node.place), always: false });
+    }
+    let AddHeaderTable { value, always } = read_section(node, cx)?;
+    if value.is_absent() {
+        let fault = Fault::new("needs a `value`").cause("the table has none");
+        cx.fault(node, fault.help("write `{ value = \"…\", always = true }`"));
+    }
+    let text = value.get()?;
+    let inner = Node {
+        kind: Kind::Text { value: text.value.clone(), substituted: true },
+        place: text.place.clone(),
+    };
+    header_value(&inner, cx)?;
+    Some(AddedValue { text: text.clone(), always: always.copied().unwrap_or(false) })
+}
+
+type Named<T> = Vec<(At<HeaderName>, At<T>)>;
+
+/// The own entries, behind those of an outer section that have other names.
+fn merged<T: Clone>(own: &Named<T>, outer: &Named<T>) -> Named<T> {
+    let is_new = |name: &HeaderName| own.iter().all(|(own, _)| own.value != name);
+    let kept = outer.iter().filter(|(name, _)| is_new(name)).cloned();
+    kept.chain(own.iter().cloned()).collect()
+}
+
+fn read_headers<T>(
+    node: &Node,
+    cx: &mut Reader<'_>,
+    read_value: fn(&Node, &mut Reader<'_>) -> Option<T>,
+) -> Option<Named<T>> {
+    let Kind::Table(table) = &node.kind else {
+        cx.wrong_type(node, "a table such as `{ Host = \"$http_host\" }`");
+        return None;
+    };
+    let section = cx.key.clone();
+    let mut headers = Vec::new();
+    for (key, value) in &table.entries {
+        if let Some(diagnostic) = hints::key_among_headers(&section, key) {
+            cx.out.push(diagnostic);
+            continue;
+        }
+        let Ok(name) = HeaderName::from_bytes(key.name.as_bytes()) else {
+            let message = format!("`{section}` needs names of headers: {}", quote(&key.name));
+            cx.out.push(Diagnostic::error(&key.place, message));
+            continue;
+        };
+        if let Some(read) = cx.with_key(&key.name, |cx| read_value(value, cx)) {
+            headers.push((At::new(name, &key.place), At::new(read, &value.place)));
+        }
+    }
+    Some(headers)
 }
 
 fn header_value(node: &Node, cx: &mut Reader<'_>) -> Option<String> {

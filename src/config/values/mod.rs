@@ -24,7 +24,7 @@ use super::units;
 
 pub(super) use address::Address;
 pub(super) use answer::{ReturnTable, ReturnValue};
-pub(super) use headers::Headers;
+pub(super) use headers::{AddHeaderTable, AddHeaders, Headers};
 pub(super) use listen::{Listen, ListenTable};
 pub(super) use lists::{List, Named, Tables};
 pub(super) use log::{AccessLogTable, AccessLogValue, ErrorLog};
@@ -32,7 +32,7 @@ pub(super) use map::{MapKey, MapValues};
 pub(super) use names::{Written, regex};
 pub(super) use peer::{PeerTable, PeerValue};
 pub(super) use who::Cidr;
-pub(super) use words::{NextWord, OriginValue, TlsVersion, Token};
+pub(super) use words::{Inherit, NextWord, OriginValue, TlsVersion, Token};
 
 /// Text that some other check takes further.
 pub(super) type Text = String;

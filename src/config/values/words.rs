@@ -40,6 +40,27 @@ impl FromText for IpAddr {
     }
 }
 
+/// What an inner section does to the headers of outer ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::config) enum Inherit {
+    /// It adds to them, and overrides by name.
+    Merge,
+    /// It takes none of them, as in nginx.
+    Replace,
+}
+
+impl FromText for Inherit {
+    const TYPE: &'static str = "merge or replace";
+
+    fn from_text(text: &str) -> Result<Self, Fault> {
+        one_of(text, &[("merge", Self::Merge), ("replace", Self::Replace)])
+    }
+
+    fn schema() -> Value {
+        json!({ "enum": ["merge", "replace"] })
+    }
+}
+
 /// Words of `proxy_next_upstream`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::config) enum NextWord {

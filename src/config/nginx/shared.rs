@@ -1,0 +1,253 @@
+//! Directives that may stand in `http`, `server` and `location`, and how they are inherited.
+
+use super::super::tree::Kind;
+use super::emit::{Emit, node, text};
+use super::mapper::{Mapper, conf_path, hidden};
+use super::parse::Directive;
+
+/// A block and what it inherits.
+#[derive(Clone, Debug)]
+pub(super) struct Level<'t> {
+    pub(super) block: Block,
+    /// Its own directives.
+    pub(super) own: &'t [Directive],
+    /// `proxy_set_header` in force: of the innermost block that has any.
+    pub(super) set_headers: Vec<&'t Directive>,
+    /// `client_header_timeout` in force.
+    pub(super) header_timeout: Option<&'t Directive>,
+}
+
+/// Which block it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Block {
+    Http,
+    Server,
+    Location,
+}
+
+impl<'t> Level<'t> {
+    pub(super) fn http(own: &'t [Directive]) -> Self {
+        let none =
+            Level { block: Block::Http, own: &[], set_headers: Vec::new(), header_timeout: None };
+        none.inside(Block::Http, own)
+    }
+
+    /// A block in this one.
+    pub(super) fn inside(&self, block: Block, own: &'t [Directive]) -> Self {
+        let named = |name: &'static str| own.iter().filter(move |d| d.name.value == name);
+        let headers: Vec<_> = named("proxy_set_header").collect();
+        Level {
+            block,
+            own,
+            set_headers: if headers.is_empty() { self.set_headers.clone() } else { headers },
+            header_timeout: named("client_header_timeout").next().or(self.header_timeout),
+        }
+    }
+}
+
+impl Mapper<'_> {
+    /// One directive of a level; `proxy_set_header` and `add_header` are [`Mapper::headers`]'.
+    pub(super) fn shared(&mut self, directive: &Directive, level: &Level<'_>, out: &mut Emit) {
+        let (name, place) = (directive.name.as_str(), directive.place());
+        match name {
+            "proxy_set_header" | "add_header" => {}
+            "proxy_connect_timeout"
+            | "proxy_read_timeout"
+            | "proxy_send_timeout"
+            | "proxy_next_upstream_timeout" => self.timed(directive, out),
+            "client_header_timeout" | "client_body_timeout" | "send_timeout" => {
+                self.server_wide(directive, level, out, |cx, out| cx.timed(directive, out));
+            }
+            "keepalive_timeout" => {
+                self.server_wide(directive, level, out, |cx, out| {
+                    cx.timed(directive, out);
+                    if let Some(second) = directive.args.get(1) {
+                        let message =
+                            "no \"Keep-Alive\" header is sent: the second argument is left out";
+                        cx.out.note(&second.place, message);
+                    }
+                });
+            }
+            "keepalive_requests" => {
+                self.server_wide(directive, level, out, |cx, out| cx.counted(directive, out));
+            }
+            "large_client_header_buffers" => self.header_buffers(directive, out),
+            "proxy_next_upstream_tries" => self.counted(directive, out),
+            "client_max_body_size" => {
+                if let Some(size) = self.size(directive) {
+                    out.text(name, place, size);
+                }
+            }
+            "proxy_hide_header" => {
+                if !out.has(name) {
+                    let always = hidden().map(|header| text(place, header)).collect();
+                    out.set(name, node(place, Kind::Array(always)));
+                }
+                out.push(name, text(place, directive.arg(0)));
+            }
+            "proxy_next_upstream" => {
+                for word in directive.args.iter().filter(|word| word.value != "updating") {
+                    out.push(name, text(&word.place, word.value.clone()));
+                }
+            }
+            "proxy_bind" => self.proxy_bind(directive, out),
+            "proxy_http_version" => match directive.arg(0) {
+                "1.1" => {
+                    self.out.note(place, "\"proxy_http_version\" is left out: it is always 1.1");
+                }
+                "1.0" => self.out.differs(place, "upstreams are asked in HTTP/1.1"),
+                _ => self.out.emerg(place, format!("invalid value \"{}\"", directive.arg(0))),
+            },
+            "proxy_ssl_verify" | "proxy_ssl_server_name" | "real_ip_recursive" => {
+                out.flag(name, place, directive.arg(0).eq_ignore_ascii_case("on"));
+            }
+            "proxy_ssl_name" | "real_ip_header" => out.text(name, place, directive.arg(0)),
+            "proxy_ssl_trusted_certificate"
+            | "proxy_ssl_certificate"
+            | "proxy_ssl_certificate_key" => {
+                out.text(name, place, conf_path(place, directive.arg(0)));
+            }
+            "ssl_certificate" | "ssl_certificate_key" => {
+                out.push(name, text(place, conf_path(place, directive.arg(0))));
+            }
+            "ssl_protocols" => self.ssl_protocols(directive, out),
+            "allow" | "deny" => self.access(directive, level, out),
+            "set_real_ip_from" => out.push(name, text(place, directive.arg(0))),
+            "access_log" => self.access_log(directive, out),
+            "error_log" if level.block == Block::Http => self.error_log(directive, out),
+            "error_log" => {
+                self.out.differs(place, "\"error_log\" is left out: there is one for the process");
+            }
+            _ => self.by_table(directive),
+        }
+    }
+
+    fn timed(&mut self, directive: &Directive, out: &mut Emit) {
+        if let Some(time) = self.time(directive) {
+            out.text(&directive.name, directive.place(), time);
+        }
+    }
+
+    fn counted(&mut self, directive: &Directive, out: &mut Emit) {
+        if let Some(number) = self.count(directive) {
+            out.number(&directive.name, directive.place(), number);
+        }
+    }
+
+    /// What holds for a connection cannot differ between locations here.
+    fn server_wide(
+        &mut self,
+        directive: &Directive,
+        level: &Level<'_>,
+        out: &mut Emit,
+        set: impl FnOnce(&mut Self, &mut Emit),
+    ) {
+        if level.block == Block::Location {
+            let message = format!(
+                "\"{}\" is not supported in a location: it holds for a server",
+                directive.name.value
+            );
+            self.out.refused(directive.place(), message);
+        } else {
+            set(self, out);
+        }
+    }
+
+    /// `4 8k`: a head may be as long as all of them.
+    fn header_buffers(&mut self, directive: &Directive, out: &mut Emit) {
+        let number = directive.arg(0).parse::<u64>().ok();
+        let size = super::super::units::size(directive.arg(1)).ok();
+        match number.zip(size).and_then(|(number, size)| number.checked_mul(size)) {
+            Some(bytes) => out.text(&directive.name, directive.place(), bytes.to_string()),
+            None => {
+                let message = "\"large_client_header_buffers\" directive invalid value";
+                self.out.emerg(directive.place(), message);
+            }
+        }
+    }
+
+    fn proxy_bind(&mut self, directive: &Directive, out: &mut Emit) {
+        let (value, place) = (directive.arg(0), directive.place());
+        if directive.args.len() > 1 || value.contains('$') {
+            self.out.refused(
+                place,
+                "\"proxy_bind\" is not supported with variables or \"transparent\"",
+            );
+        } else if value == "off" {
+            out.set("proxy_bind", node(place, Kind::Array(Vec::new())));
+        } else {
+            out.push("proxy_bind", text(place, value));
+        }
+    }
+
+    fn ssl_protocols(&mut self, directive: &Directive, out: &mut Emit) {
+        let known: Vec<_> = directive.args.iter().filter(|arg| is_offered(arg)).collect();
+        if known.is_empty() {
+            let message = "\"ssl_protocols\" names none that is supported: TLSv1.2 and TLSv1.3 are";
+            self.out.refused(directive.place(), message);
+            return;
+        }
+        for arg in directive.args.iter().filter(|arg| !is_offered(arg)) {
+            let message = format!("\"{}\" is left out: it is broken and not offered", arg.value);
+            self.out.differs(&arg.place, message);
+        }
+        for arg in known {
+            out.push("ssl_protocols", text(&arg.place, arg.value.clone()));
+        }
+    }
+
+    /// The order of the two lists is the order of the rules: it may change once.
+    fn access(&mut self, directive: &Directive, level: &Level<'_>, out: &mut Emit) {
+        let rules = level.own.iter().filter(|d| matches!(d.name.as_str(), "allow" | "deny"));
+        let before = rules.take_while(|rule| rule.place().order() < directive.place().order());
+        let names: Vec<_> = before.map(|rule| rule.name.as_str()).collect();
+        let changes = names.windows(2).filter(|pair| pair[0] != pair[1]).count();
+        let name = directive.name.as_str();
+        if changes > 0 && names.last() != Some(&name) {
+            let message =
+                "\"allow\" and \"deny\" may take turns only once: the rule is not carried over";
+            self.out.refused(directive.place(), message);
+            return;
+        }
+        out.push(name, text(directive.place(), directive.arg(0)));
+    }
+
+    fn access_log(&mut self, directive: &Directive, out: &mut Emit) {
+        let (path, place) = (directive.arg(0), directive.place());
+        if path == "off" {
+            out.text("access_log", place, "off");
+            return;
+        }
+        if out.has("access_log") {
+            self.out.refused(place, "\"access_log\" is not supported twice in one block");
+            return;
+        }
+        if path.starts_with("syslog:") || path.contains('$') {
+            self.out.refused(place, format!("\"access_log\" cannot write to {path}"));
+            return;
+        }
+        for arg in directive.args.iter().skip(1) {
+            match arg.split_once('=').map_or(arg.as_str(), |(name, _)| name) {
+                "buffer" | "flush" => {
+                    self.out.note(&arg.place, "lines are gathered by the writer as it sees fit");
+                }
+                "combined" => {}
+                "if" | "gzip" => {
+                    let message = format!("\"{}\" of \"access_log\" is not supported", arg.value);
+                    self.out.refused(&arg.place, message);
+                }
+                format => {
+                    let message = format!(
+                        "the log is written in the format \"combined\" instead of \"{format}\""
+                    );
+                    self.out.differs(&arg.place, message);
+                }
+            }
+        }
+        out.text("access_log", place, self.log_path(path));
+    }
+}
+
+fn is_offered(version: &str) -> bool {
+    matches!(version, "TLSv1.2" | "TLSv1.3")
+}
