@@ -19,7 +19,7 @@ from websockets.sync.client import connect
 
 from client import Client
 
-URL, CERT, PID = sys.argv[1:]
+URL, CERT, PID, LOG = sys.argv[1:]
 VERSIONS = {"3.1.1": paho.MQTTv311, "5": paho.MQTTv5}
 # CONNECT of MQTT 3.1.1 with a keepalive of one second.
 CONNECT = b"\x10\x10\0\x04MQTT\x04\x02\0\x01\0\x04mute"
@@ -161,10 +161,19 @@ def sessions():
         each.end()
 
 
+def reload():
+    """What connects afterwards is the new configuration's."""
+    os.kill(int(PID), signal.SIGHUP)
+    end = time.monotonic() + 5
+    while "configuration 2 is running" not in pathlib.Path(LOG).read_text():
+        assert time.monotonic() < end, "no reload within 5 s"
+        time.sleep(0.05)
+
+
 def main():
     clients = qualities()
     retained()
-    os.kill(int(PID), signal.SIGHUP)
+    reload()
     wills()
     keepalive()
     sessions()
