@@ -13,9 +13,9 @@ use super::world::World;
 use super::{Format, Loaded, load_str_on};
 
 /// What the main file is called.
-pub const MAIN: &str = "main.toml";
+pub const MAIN: &str = "main.conf";
 /// Every include finds this file and no other.
-pub const INCLUDED: &str = "more.toml";
+pub const INCLUDED: &str = "more.conf";
 /// Where both lie.
 const FOLDER: &str = "/etc/wayhold";
 
@@ -73,8 +73,8 @@ impl World for Machine<'_> {
 }
 
 /// Reads `text` as the main file; its includes find `included`.
-pub fn load(text: &str, included: &[u8]) -> Result<Loaded, Diagnostics> {
-    load_str_on(text, Format::Toml, MAIN, Path::new(FOLDER), &Machine { included })
+pub fn load(text: &str, included: &[u8], format: Format) -> Result<Loaded, Diagnostics> {
+    load_str_on(text, format, MAIN, Path::new(FOLDER), &Machine { included })
 }
 
 /// Parses a value with variables; `None` when something is wrong with it.

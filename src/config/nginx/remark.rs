@@ -31,7 +31,7 @@ pub(in crate::config) struct Remarks(pub(in crate::config) Vec<Remark>);
 
 impl Remarks {
     fn push(&mut self, weight: Weight, place: &Place, message: impl Into<String>) {
-        self.0.push(Remark { weight, place: place.clone(), message: message.into() });
+        self.0.push(Remark { weight, place: place.clone(), message: printable(message.into()) });
     }
 
     pub(super) fn emerg(&mut self, place: &Place, message: impl Into<String>) {
@@ -61,5 +61,31 @@ impl Remarks {
                 Weight::Note => {}
             }
         }
+    }
+}
+
+/// A message with words of the file in it: their control characters are escaped.
+fn printable(message: String) -> String {
+    if !message.contains(char::is_control) {
+        return message;
+    }
+    let mut escaped = String::with_capacity(message.len() + 8);
+    for c in message.chars() {
+        if c.is_control() {
+            escaped.extend(c.escape_debug());
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_of_the_file_are_not_said() {
+        assert_eq!(printable("a \"b\0\u{1b}[31m\n\" é".to_owned()), "a \"b\\0\\u{1b}[31m\\n\" é");
     }
 }

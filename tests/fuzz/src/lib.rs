@@ -3,6 +3,7 @@
 
 pub mod digest;
 pub mod http1;
+pub mod places;
 pub mod policy;
 pub mod streams;
 pub mod wire;
