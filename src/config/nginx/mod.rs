@@ -29,8 +29,6 @@ use check::Context;
 use include::Reader;
 use mapper::Mapper;
 
-#[cfg(fuzzing)]
-pub(super) use parse::{parse, print, same};
 pub(super) use remark::{Remark, Remarks, Weight};
 
 /// What became of an nginx.conf.

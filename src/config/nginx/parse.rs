@@ -148,8 +148,8 @@ pub(in crate::config) fn is_nginx(source: &Arc<Source>) -> bool {
 }
 
 /// A tree as text: parsed again, it is the same.
-#[cfg(any(test, fuzzing))]
-pub(in crate::config) fn print(tree: &[Directive], depth: usize, out: &mut String) {
+#[cfg(test)]
+fn print(tree: &[Directive], depth: usize, out: &mut String) {
     for directive in tree {
         out.push_str(&"    ".repeat(depth));
         for (index, word) in std::iter::once(&directive.name).chain(&directive.args).enumerate() {
@@ -173,8 +173,8 @@ pub(in crate::config) fn print(tree: &[Directive], depth: usize, out: &mut Strin
 }
 
 /// Whether two trees say the same, wherever it was written.
-#[cfg(any(test, fuzzing))]
-pub(in crate::config) fn same(a: &[Directive], b: &[Directive]) -> bool {
+#[cfg(test)]
+fn same(a: &[Directive], b: &[Directive]) -> bool {
     let words = |a: &[At<String>], b: &[At<String>]| {
         a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.value == b.value)
     };
