@@ -121,7 +121,10 @@ fn tunnel_one_message(bencher: Bencher) {
 #[divan::bench(args = [1, 10, 100, 1000])]
 fn route_table(bencher: Bencher, locations: usize) {
     let config = config(locations);
-    let table = RouteTable::new(config.servers[0].locations.iter().map(|location| &location.path));
+    let mut table = RouteTable::default();
+    for (number, location) in config.servers[0].locations.iter().enumerate() {
+        table.add(&location.path, number, RouteTable::default());
+    }
     // The last that was put in, so that nothing is found early by luck.
     let path = format!("/prefix/{}/room", locations.max(3) - 1);
     bencher.bench_local(|| table.find(black_box(&path)));

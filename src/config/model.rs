@@ -39,6 +39,8 @@ pub struct Config {
     pub upstreams: Vec<Arc<Upstream>>,
     /// Every listener, with the servers that share it.
     pub listeners: Vec<Listener>,
+    /// How many variables the configuration has of its own.
+    pub variables: usize,
     /// Every server, in the order of the files.
     pub servers: Vec<Arc<Server>>,
     /// Every file that was read or named (configuration, includes, certificates, keys), absolute.
@@ -139,8 +141,23 @@ pub struct Server {
     pub keepalive_timeout: Duration,
     /// The most requests on one connection.
     pub keepalive_requests: u64,
+    /// What holds before a location is taken, and where none fits; it does nothing by itself.
+    pub own: Arc<Location>,
     /// The locations, in the order of the file. A server without one answers 404.
     pub locations: Vec<Arc<Location>>,
+}
+
+impl Server {
+    /// Its locations, with those in them and under their conditions.
+    pub fn every_location(&self) -> Vec<&Arc<Location>> {
+        let mut found = Vec::new();
+        let mut waiting: Vec<_> = self.locations.iter().collect();
+        while let Some(location) = waiting.pop() {
+            waiting.extend(location.nested.iter().chain(&location.branches));
+            found.push(location);
+        }
+        found
+    }
 }
 
 /// A name of a server, in lower case.
@@ -153,7 +170,29 @@ pub enum ServerName {
     /// `www.example.*`, kept as `www.example.`.
     Prefix(String),
     /// `~^www\d+\.example\.org$`.
-    Regex(Regex),
+    Regex(Pattern),
+}
+
+/// A regular expression, and the variables that its named groups set.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    /// The expression.
+    pub regex: Regex,
+    /// The number of a group, and that of its variable.
+    pub names: Vec<(usize, usize)>,
+}
+
+impl Pattern {
+    /// Whether what its groups take may be asked for.
+    pub fn captures(&self) -> bool {
+        self.regex.captures_len() > 1
+    }
+}
+
+impl From<Regex> for Pattern {
+    fn from(regex: Regex) -> Self {
+        Self { regex, names: Vec::new() }
+    }
 }
 
 /// A certificate file with its key file.
@@ -181,6 +220,18 @@ pub struct Location {
     pub name: String,
     /// What it matches.
     pub path: LocationPath,
+    /// The locations in it, in the order of the file.
+    pub nested: Vec<Arc<Location>>,
+    /// Only what was redirected inside of here may come to it.
+    pub internal: bool,
+    /// `rewrite`: what happens before its action.
+    pub script: Vec<Step>,
+    /// What holds where an `if` of the script does, by the number that the step has.
+    pub branches: Vec<Arc<Location>>,
+    /// `error_page`
+    pub error_pages: Vec<ErrorPage>,
+    /// Pages of errors have such pages themselves.
+    pub recursive_error_pages: bool,
     /// What it does.
     pub action: Action,
     /// `allow` and `deny`, in order; the first that fits decides, none allows.
@@ -219,25 +270,158 @@ pub enum LocationPath {
         no_regex: bool,
     },
     /// `~ re` or `~* re`, compiled with its case rule.
-    Regex(Regex),
+    Regex(Pattern),
+    /// `@name`: taken by name alone.
+    Named(String),
+}
+
+/// A step of `rewrite`.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// Changes the path where it fits.
+    Rewrite(Box<Rewrite>),
+    /// Gives a variable a value.
+    Set {
+        /// Which.
+        variable: Assigned,
+        /// Its value.
+        value: Template,
+    },
+    /// Answers.
+    Return(Returned),
+    /// Nothing more.
+    Break,
+    /// Some steps under a condition.
+    If(Box<Branch>),
+}
+
+/// What `set` can set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Assigned {
+    /// A variable of the configuration, by its number.
+    Own(usize),
+    /// `$args`
+    Args,
+}
+
+/// `rewrite REGEX REPLACEMENT`.
+#[derive(Clone, Debug)]
+pub struct Rewrite {
+    /// What the decoded path must fit.
+    pub pattern: Pattern,
+    /// What it becomes, up to the first `?`.
+    pub path: Template,
+    /// What stands behind the `?`.
+    pub args: Option<Template>,
+    /// The arguments of the request are added.
+    pub keep_args: bool,
+    /// What follows.
+    pub flag: Option<RewriteFlag>,
+}
+
+/// What follows a rewrite that fits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RewriteFlag {
+    /// A location is looked for anew.
+    Last,
+    /// The location stays.
+    Break,
+    /// 302
+    Redirect,
+    /// 301
+    Permanent,
+}
+
+/// An `if`.
+#[derive(Clone, Debug)]
+pub struct Branch {
+    /// When.
+    pub condition: Condition,
+    /// What then.
+    pub script: Vec<Step>,
+    /// What holds then, among the branches of the location.
+    pub location: Option<usize>,
+}
+
+/// The condition of an `if`.
+#[derive(Clone, Debug)]
+pub struct Condition {
+    /// What is looked at.
+    pub subject: Template,
+    /// How.
+    pub test: Test,
+    /// It holds where the test fails.
+    pub not: bool,
+}
+
+/// How a value is looked at.
+#[derive(Clone, Debug)]
+pub enum Test {
+    /// It is neither empty nor `0`.
+    Set,
+    /// It is this.
+    Equals(Template),
+    /// It fits.
+    Matches(Pattern),
+    /// It is the path of such a file.
+    File(FileTest),
+}
+
+/// What a file is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileTest {
+    /// `-f`
+    File,
+    /// `-d`
+    Directory,
+    /// `-e`
+    Exists,
+    /// `-x`
+    Executable,
+}
+
+/// One page of `error_page`.
+#[derive(Clone, Debug)]
+pub struct ErrorPage {
+    /// The statuses it is for.
+    pub codes: Vec<u16>,
+    /// What the client gets as status.
+    pub status: PageStatus,
+    /// A path, `@name`, or a URL.
+    pub to: Template,
+}
+
+/// The status of an error that has a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PageStatus {
+    /// The error's.
+    OfError,
+    /// The page's.
+    OfPage,
+    /// This.
+    Given(u16),
 }
 
 /// What a location does.
 #[derive(Clone, Debug)]
 pub enum Action {
     /// `return`.
-    Return {
-        /// The status.
-        status: u16,
-        /// The body, or for 301, 302, 303, 307 and 308 the Location header's value.
-        text: Template,
-        /// `text` is the Location header's value.
-        redirect: bool,
-    },
+    Return(Returned),
     /// `proxy_pass`.
     Proxy(Box<Proxy>),
     /// Neither: 404.
     Nothing,
+}
+
+/// `return`: an answer made here.
+#[derive(Clone, Debug)]
+pub struct Returned {
+    /// The status.
+    pub status: u16,
+    /// The body, or for 301, 302, 303, 307 and 308 the Location header's value.
+    pub text: Option<Template>,
+    /// `text` is the Location header's value.
+    pub redirect: bool,
 }
 
 /// `proxy_pass` and all that goes with it.
@@ -261,6 +445,8 @@ pub struct Proxy {
     pub set_headers: Vec<(HeaderName, Template)>,
     /// What a client says of where it comes from goes on, whoever it is.
     pub pass_client_claims: bool,
+    /// Answers with a status from 300 may become pages of errors.
+    pub intercept_errors: bool,
     /// Removed from the answer.
     pub hide_headers: Vec<HeaderName>,
     /// When another peer is tried.

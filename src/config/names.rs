@@ -39,8 +39,8 @@ impl NameTable {
                     ServerName::Exact(name) => (&mut table.exact, name),
                     ServerName::Suffix(name) => (&mut table.suffixes, name),
                     ServerName::Prefix(name) => (&mut table.prefixes, name),
-                    ServerName::Regex(regex) => {
-                        table.patterns.push((regex.clone(), server));
+                    ServerName::Regex(pattern) => {
+                        table.patterns.push((pattern.regex.clone(), server));
                         continue;
                     }
                 };
@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn names_are_found_in_nginx_s_order() {
         let servers = [
-            vec![ServerName::Regex(Regex::new(r"^w\d+\.example\.org$").unwrap())],
+            vec![ServerName::Regex(Regex::new(r"^w\d+\.example\.org$").unwrap().into())],
             vec![ServerName::Prefix("www.example.".into()), ServerName::Prefix("www.".into())],
             vec![ServerName::Suffix(".example.org".into())],
             vec![ServerName::Suffix(".b.example.org".into())],
@@ -105,7 +105,8 @@ mod tests {
 
     #[test]
     fn a_pattern_comes_last() {
-        let servers = [vec![ServerName::Regex(Regex::new(r"^w\d+\.example\.org$").unwrap())]];
+        let servers =
+            [vec![ServerName::Regex(Regex::new(r"^w\d+\.example\.org$").unwrap().into())]];
         let table = NameTable::new([(0, servers[0].as_slice())], 1);
         assert_eq!(table.find("w12.example.org"), 0);
         assert_eq!(table.find("wx.example.org"), 1);

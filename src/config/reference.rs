@@ -10,7 +10,9 @@ use super::schema::{
     WebSocketSection,
 };
 use super::section::{DefaultValue, Row, Section, schema_of};
-use super::values::{AccessLogTable, AddHeaderTable, ListenTable, PeerTable, ReturnTable};
+use super::values::{
+    AccessLogTable, AddHeaderTable, ErrorPageTable, ListenTable, PeerTable, ReturnTable, StepTable,
+};
 
 const PREFACE: &str = "\
 # Configuration reference
@@ -32,7 +34,7 @@ The last column says what a reload changes: **N** new requests and tunnels; **A*
 Variables: `$host` `$http_NAME` `$arg_NAME` `$cookie_NAME` `$remote_addr` `$remote_port` `$server_addr`
 `$server_port` `$server_name` `$scheme` `$request_uri` `$uri` `$args` `$is_args` `$request_method`
 `$proxy_add_x_forwarded_for` `$proxy_host` `$upstream_addr` `$request_id` `$ssl_protocol` `$ssl_cipher`
-`$ssl_server_name` `$status`, and those of `[[map]]`.
+`$ssl_server_name` `$status`, `$1` to `$9`, those of `set` and of named groups, and those of `[[map]]`.
 ";
 
 /// The configuration reference as Markdown.
@@ -48,9 +50,11 @@ pub fn reference() -> String {
     chapter::<ListenTable>(&mut page);
     chapter::<ServerKeys>(&mut page);
     chapter::<LocationSection>(&mut page);
+    chapter::<StepTable>(&mut page);
     chapter::<ReturnTable>(&mut page);
     chapter::<LocationKeys>(&mut page);
     chapter::<AddHeaderTable>(&mut page);
+    chapter::<ErrorPageTable>(&mut page);
     chapter::<ProxyKeys>(&mut page);
     chapter::<ProxySslKeys>(&mut page);
     chapter::<AccessLogTable>(&mut page);
@@ -108,6 +112,8 @@ pub fn json_schema() -> Value {
     define("ListenTable", schema_of::<ListenTable>());
     define("LocationSection", schema_of::<LocationSection>());
     define("ReturnTable", schema_of::<ReturnTable>());
+    define("StepTable", schema_of::<StepTable>());
+    define("ErrorPageTable", schema_of::<ErrorPageTable>());
     define("AddHeaderTable", schema_of::<AddHeaderTable>());
     define("AccessLogTable", schema_of::<AccessLogTable>());
     define("WebSocketSection", schema_of::<WebSocketSection>());

@@ -14,9 +14,9 @@ use http::HeaderName;
 use super::model::{Balance, LocationPath, LogLevel, RealIpHeader, ServerName};
 use super::section::section;
 use super::values::{
-    AccessLogValue, AddHeaders, Address, Cidr, ErrorLog, Headers, Inherit, Int, List, Listen,
-    MapValues, Named, NextWord, OriginValue, PeerValue, Percent, ReturnValue, Size, SizeOrOff,
-    Tables, Text, Time, TimeOrOff, Timeout, TlsVersion, Token, Workers, Written,
+    AccessLogValue, AddHeaders, Address, Cidr, ErrorLog, ErrorPageValue, Headers, Inherit, Int,
+    List, Listen, MapValues, Named, NextWord, OriginValue, PeerValue, Percent, ReturnValue, Size,
+    SizeOrOff, Steps, Tables, Text, Time, TimeOrOff, Timeout, TlsVersion, Token, Workers, Written,
 };
 
 section! {
@@ -117,6 +117,8 @@ section! {
         server_name: List<Written<ServerName>> { default("_"); "same"; N }
         /// How long a TLS handshake may take.
         ssl_handshake_timeout: Timeout { default("10s"); "–"; N }
+        /// Steps for every request, before its location is looked for: see the steps of a location.
+        rewrite: Steps { unset("none"); "rewrite, set, if, return, break"; N }
         /// The answer to every request, where there is no location.
         r#return: ReturnValue { unset("none"); "return"; N }
         /// What is served under which path.
@@ -154,13 +156,21 @@ section! {
     /// What is served under a path. The longest prefix wins, unless a regular expression fits:
     /// nginx's order.
     struct LocationSection as "[[server.location]]" with keys: LocationKeys {
-        /// `"/p"`, `"= /p"`, `"^~ /p"`, `"~ regex"` or `"~* regex"`.
+        /// `"/p"`, `"= /p"`, `"^~ /p"`, `"~ regex"` or `"~* regex"`; `"@name"` is for `error_page` alone.
         path: Written<LocationPath> { required(); "location"; N }
         /// Where requests go: `"http://host:port"`, `"https://…"`, `"http://UPSTREAM"` or
         /// `"http://unix:/path"`. A path behind it replaces the part that the location matched.
         proxy_pass: Text { unset("none"); "same"; N }
-        /// An answer made here: a status, `"301 https://$host$request_uri"`, or a table.
+        /// An answer made here: a status, `"301 https://$host$request_uri"`, or a table. `444` answers
+        /// nothing and closes the connection.
         r#return: ReturnValue { unset("none"); "return"; N }
+        /// Steps before anything else, in nginx's words (`"^/old/(.*)$ /new/$1 last"`, `"break"`) or as
+        /// tables (`{ set = "$limit", value = "5" }`, `{ if = "$slow", return = 403 }`).
+        rewrite: Steps { unset("none"); "rewrite, set, if, return, break"; N }
+        /// Only what is redirected here inside of Wayhold is served; others get 404.
+        internal: bool { default(false); "same"; N }
+        /// Locations in this one, which inherit from it.
+        location: Tables<LocationSection> { unset("none"); "location"; N }
     }
 }
 
@@ -186,6 +196,10 @@ section! {
         real_ip_recursive: bool { default(true); "same (off)"; N }
         /// The longest body of a request; longer ones are refused. `"off"` is no limit.
         client_max_body_size: SizeOrOff { default("1m"); "same"; N }
+        /// What answers in place of errors: `"404 /404.html"`, `"502 504 =503 @sorry"`, or tables.
+        error_page: List<ErrorPageValue> { unset("none"); "same"; N }
+        /// Errors of such pages have pages themselves.
+        recursive_error_pages: bool { default(false); "same"; N }
         /// Where requests and tunnels are logged.
         access_log: AccessLogValue { default("off"); "same (on)"; N }
         /// What holds for WebSocket tunnels.
@@ -213,6 +227,8 @@ section! {
         /// not name, and `$proxy_add_x_forwarded_for` adds to them: whoever stands behind must not
         /// believe them.
         pass_client_claims: bool { default(false); "always so"; N }
+        /// Answers with a status from 300 become pages of `error_page`, where it names them.
+        proxy_intercept_errors: bool { default(false); "same"; N }
         /// Headers of the answer that the client does not get.
         proxy_hide_header: List<HeaderName> { default([]); "same"; N }
         /// When another peer is tried: `error`, `timeout`, `invalid_header`, `http_500` (501, 502, 503,

@@ -76,6 +76,10 @@ pub enum Var {
     SslServerName,
     /// `$status`
     Status,
+    /// `$1` to `$9`: what the groups of the last regular expression took.
+    Capture(usize),
+    /// A variable that `set` or a named group gives its value, by its number.
+    Own(usize),
     /// A variable of a `map`.
     Map(Arc<Map>),
 }
@@ -113,6 +117,9 @@ impl Var {
     pub(super) fn built_in(name: &str) -> Option<Self> {
         if let Some((_, var)) = PLAIN.iter().find(|(plain, _)| *plain == name) {
             return Some(var.clone());
+        }
+        if let [digit @ b'1'..=b'9'] = name.as_bytes() {
+            return Some(Self::Capture(usize::from(digit - b'0')));
         }
         let parameter = |prefix| name.strip_prefix(prefix).filter(|rest: &&str| !rest.is_empty());
         if let Some(header) = parameter("http_") {

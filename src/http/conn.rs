@@ -107,10 +107,10 @@ pub async fn serve(
         let session = Arc::clone(&session);
         let answered = answered.lock().unwrap_or_else(PoisonError::into_inner).take();
         async move {
-            Ok::<_, std::convert::Infallible>(match answered {
-                Some(response) => response,
+            match answered {
+                Some(response) => Ok(response),
                 None => service::handle(&session, request).await,
-            })
+            }
         }
     });
     let connection = http1::Builder::new()
@@ -168,6 +168,7 @@ async fn open(
         handled = handled => match handled {
             Handled::Answer(response) => First::Http(Some(response)),
             Handled::Switching(switching) => First::WebSocket(switching),
+            Handled::Closed => First::Gone,
         },
         () = guard.gone() => First::Gone,
     })

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use http::header::CONTENT_LENGTH;
 use http::request::Parts;
-use http::{HeaderMap, Request, Uri, Version};
+use http::{HeaderMap, Method, Request, Uri, Version};
 
 use super::Shared;
 use super::attempt::Failure;
@@ -13,6 +14,7 @@ use super::generation::{Route, Site};
 use super::guard::{Refusal, Verdicts};
 use super::head::Spelling;
 use super::route::Found;
+use super::state::State;
 use super::vars::{Facts, RequestId};
 use crate::upstream::Lease;
 
@@ -30,8 +32,8 @@ pub(super) struct Exchange<'a> {
     pub(super) site: &'a Site,
     pub(super) route: &'a Route,
     pub(super) found: Found,
-    /// The normalised path.
-    pub(super) path: &'a str,
+    /// What changes about it on its way.
+    pub(super) state: State,
     pub(super) request_id: RequestId,
 }
 
@@ -44,7 +46,7 @@ impl Exchange<'_> {
             client: self.client,
             pass_client_claims: self.route.proxy().is_some_and(|proxy| proxy.pass_client_claims),
             server: &self.site.label,
-            path: self.path,
+            state: &self.state,
             proxy_host: self.route.proxy().map_or("", |proxy| &proxy.host),
             upstream_addr,
             status: None,
@@ -52,13 +54,22 @@ impl Exchange<'_> {
         }
     }
 
+    /// The method that counts.
+    pub(super) fn method(&self) -> &Method {
+        self.state.method.as_ref().unwrap_or(&self.parts.method)
+    }
+
     /// The request to a peer. The extensions carry the spelling of the client's header names.
     pub(super) fn request(&self, uri: &Uri, headers: &HeaderMap, body: Body) -> Request<Body> {
         let mut request = Request::new(body);
-        *request.method_mut() = self.parts.method.clone();
+        *request.method_mut() = self.method().clone();
         *request.uri_mut() = uri.clone();
         *request.version_mut() = Version::HTTP_11;
         *request.headers_mut() = headers.clone();
+        if self.state.method.is_some() {
+            // A page in place of an error is asked for without the body.
+            request.headers_mut().remove(CONTENT_LENGTH);
+        }
         *request.extensions_mut() = self.parts.extensions.clone();
         request
     }

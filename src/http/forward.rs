@@ -59,7 +59,7 @@ pub(super) async fn forward(
         let (failure, unsent_body) = match result {
             Ok(response) => {
                 let failed = Failure::Status(response.status().as_u16());
-                let method = &exchange.parts.method;
+                let method = exchange.method();
                 if !attempts.may_go_on(&failed, method, without_body) {
                     lease.succeeded();
                     finish.keep(lease);
@@ -82,7 +82,7 @@ pub(super) async fn forward(
         last = failure.refused();
         body = unsent_body;
         let repeatable = without_body || body.is_some();
-        if !attempts.may_go_on(&failure, &exchange.parts.method, repeatable) {
+        if !attempts.may_go_on(&failure, exchange.method(), repeatable) {
             break;
         }
     }
@@ -114,9 +114,7 @@ async fn try_peer(
                 return Ok(response);
             }
             Err((Failure::Unsent, Some(unsent))) => request = unsent,
-            Err((Failure::Broken(_), _))
-                if without_body && exchange.parts.method.is_idempotent() =>
-            {
+            Err((Failure::Broken(_), _)) if without_body && exchange.method().is_idempotent() => {
                 request = exchange.request(uri, headers, empty());
             }
             Err((failure, _)) => return Err((failure, None)),

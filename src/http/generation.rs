@@ -10,7 +10,9 @@ use std::time::Duration;
 use super::Shared;
 use super::route::{Found, RouteTable};
 use crate::access_log::Log;
-use crate::config::model::{Action, Config, ListenAddr, Location, Policy, Proxy, Server};
+use crate::config::model::{
+    Action, Config, ListenAddr, Location, Pattern, Policy, Proxy, Server, ServerName,
+};
 use crate::config::names::NameTable;
 use crate::metrics::{ServerSeries, TunnelSeries};
 use crate::net::tls::{Acceptor, CertificateFacts, Connector, TlsError, load_pair};
@@ -64,7 +66,7 @@ pub fn check(config: &Config) -> Result<Vec<(usize, CertificateFacts)>, BuildErr
             let (_, facts) = load_pair(pair).map_err(BuildError::Tls)?;
             certificates.push((index, facts));
         }
-        for location in &server.locations {
+        for location in server.every_location() {
             if let Action::Proxy(proxy) = &location.action
                 && let Some(tls) = &proxy.tls
             {
@@ -81,7 +83,10 @@ pub(super) struct Site {
     pub(super) label: Arc<str>,
     pub(super) model: Arc<Server>,
     pub(super) series: Arc<ServerSeries>,
+    /// The names with groups, whose variables a request may ask for.
+    patterns: Vec<Pattern>,
     table: RouteTable,
+    /// What holds outside of locations comes first.
     routes: Vec<Route>,
 }
 
@@ -90,6 +95,8 @@ pub(super) struct Site {
 pub(super) struct Route {
     pub(super) name: Arc<str>,
     pub(super) location: Arc<Location>,
+    /// What holds under an `if` of its script, by the number of the branch.
+    branches: Vec<usize>,
     pub(super) log: Option<Log>,
     /// Of a `proxy_pass`.
     pub(super) upstream: Option<RouteUpstream>,
@@ -204,9 +211,24 @@ impl Site {
         self.table.find(path).map(|found| (&self.routes[found.location], found))
     }
 
-    /// Where requests are logged that belong to no location.
-    pub(super) fn log(&self) -> Option<&Log> {
-        self.routes.iter().find_map(|route| route.log.as_ref())
+    /// The route of a location `@name`.
+    pub(super) fn named(&self, name: &str) -> Option<&Route> {
+        self.table.named(name).map(|index| &self.routes[index])
+    }
+
+    /// What holds outside of its locations.
+    pub(super) fn own(&self) -> &Route {
+        &self.routes[0]
+    }
+
+    /// What holds under an `if` of a route.
+    pub(super) fn branch(&self, route: &Route, number: usize) -> &Route {
+        &self.routes[route.branches[number]]
+    }
+
+    /// The pattern among its names that a host fits, when it has groups.
+    pub(super) fn pattern(&self, host: &str) -> Option<&Pattern> {
+        self.patterns.iter().find(|pattern| pattern.regex.is_match(host))
     }
 }
 
@@ -214,7 +236,7 @@ impl Route {
     pub(super) fn proxy(&self) -> Option<&Proxy> {
         match &self.location.action {
             Action::Proxy(proxy) => Some(proxy),
-            Action::Return { .. } | Action::Nothing => None,
+            Action::Return(_) | Action::Nothing => None,
         }
     }
 }
@@ -232,18 +254,46 @@ struct Builder<'a> {
 
 impl Builder<'_> {
     fn site(&mut self, server: &Arc<Server>) -> Result<Site, BuildError> {
-        let routes: Result<Vec<_>, _> =
-            server.locations.iter().map(|location| self.route(server, location)).collect();
+        let mut routes = Vec::new();
+        self.route(server, &server.own, &mut routes)?;
+        let table = self.table(server, &server.locations, &mut routes)?;
+        let patterns = server.names.iter().filter_map(|name| match name {
+            ServerName::Regex(pattern) if pattern.captures() => Some(pattern.clone()),
+            _ => None,
+        });
         Ok(Site {
             label: server.label.as_str().into(),
             series: self.shared.metrics.server(&server.label),
-            table: RouteTable::new(server.locations.iter().map(|location| &location.path)),
-            routes: routes?,
+            patterns: patterns.collect(),
+            table,
+            routes,
             model: Arc::clone(server),
         })
     }
 
-    fn route(&mut self, server: &Server, location: &Arc<Location>) -> Result<Route, BuildError> {
+    /// Builds locations that stand beside each other, with all that stands in them.
+    fn table(
+        &mut self,
+        server: &Server,
+        locations: &[Arc<Location>],
+        routes: &mut Vec<Route>,
+    ) -> Result<RouteTable, BuildError> {
+        let mut table = RouteTable::default();
+        for location in locations {
+            let index = self.route(server, location, routes)?;
+            let nested = self.table(server, &location.nested, routes)?;
+            table.add(&location.path, index, nested);
+        }
+        Ok(table)
+    }
+
+    /// Builds a location and the branches of its script; gives back its number.
+    fn route(
+        &mut self,
+        server: &Server,
+        location: &Arc<Location>,
+        routes: &mut Vec<Route>,
+    ) -> Result<usize, BuildError> {
         let open = |log| {
             self.shared
                 .log_writer
@@ -253,10 +303,17 @@ impl Builder<'_> {
         let log = location.access_log.as_ref().map(open).transpose()?;
         let upstream = match &location.action {
             Action::Proxy(proxy) => self.upstream(server, location, proxy)?,
-            Action::Return { .. } | Action::Nothing => None,
+            Action::Return(_) | Action::Nothing => None,
         };
         let name = location.name.as_str().into();
-        Ok(Route { name, location: Arc::clone(location), log, upstream })
+        let index = routes.len();
+        let branches = Vec::with_capacity(location.branches.len());
+        routes.push(Route { name, location: Arc::clone(location), branches, log, upstream });
+        for branch in &location.branches {
+            let number = self.route(server, branch, routes)?;
+            routes[index].branches.push(number);
+        }
+        Ok(index)
     }
 
     fn upstream(

@@ -57,11 +57,29 @@ pub(super) fn encode(path: &str) -> String {
         if plain {
             out.push(char::from(byte));
         } else {
-            let digit = |n: u8| char::from(b"0123456789ABCDEF"[usize::from(n)]);
-            out.extend(['%', digit(byte >> 4), digit(byte & 15)]);
+            push_encoded(byte, &mut out);
         }
     }
     out
+}
+
+/// A piece of a path within arguments: what would end one, or is no character of a URI, is
+/// percent-encoded.
+pub(super) fn escape_args(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_graphic() && !b"\"#%&+;<>?\\^`{|}".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            push_encoded(byte, &mut out);
+        }
+    }
+    out
+}
+
+fn push_encoded(byte: u8, out: &mut String) {
+    let digit = |n: u8| char::from(b"0123456789ABCDEF"[usize::from(n)]);
+    out.extend(['%', digit(byte >> 4), digit(byte & 15)]);
 }
 
 #[cfg(test)]

@@ -19,6 +19,10 @@ pub(super) enum Refused {
     BadPath,
     /// No location, or one that does nothing.
     NotFound,
+    /// `return` with a status alone.
+    Returned(StatusCode),
+    /// The path has been changed again and again.
+    Cycle,
     /// `deny`
     Forbidden,
     /// An expectation that nobody knows.
@@ -47,6 +51,8 @@ impl Refused {
             Self::Guard(refusal) | Self::BodyBroken(Some(refusal)) => status_of(refusal),
             Self::BadPath | Self::BodyBroken(None) => StatusCode::BAD_REQUEST,
             Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Returned(status) => status,
+            Self::Cycle => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -80,6 +86,8 @@ impl Refused {
             },
             Self::BadPath => "the path is malformed",
             Self::NotFound => "there is nothing here",
+            Self::Returned(_) => "this is how it is configured",
+            Self::Cycle => "the path is changed in a circle",
             Self::Forbidden => "the client is not allowed here",
             Self::Expectation => "the expectation is not known",
             Self::BodyTooLarge => "the body is too large",

@@ -89,17 +89,19 @@ fn set_headers(headers: &mut HeaderMap, set: &[(HeaderName, Template)], facts: &
     }
 }
 
-/// Without a URI in `proxy_pass` the target goes on as it came, in origin-form; with one, it
-/// replaces the part of the path that the location matched.
+/// Without a URI in `proxy_pass` the target goes on as it came, in origin-form, unless it was
+/// rewritten; with one, it replaces the part of the path that the location matched.
 fn target(facts: &Facts<'_>, proxy: &Proxy, found: Found) -> Uri {
-    let received = facts.parts.uri.path_and_query();
     let target = match &proxy.uri {
-        None => received.cloned(),
-        Some(uri) => {
-            let rest = path::encode(facts.path.get(found.matched..).unwrap_or_default());
-            let query = facts.parts.uri.query().map(|query| format!("?{query}"));
-            let text = format!("{uri}{rest}{}", query.unwrap_or_default());
-            PathAndQuery::try_from(text).ok()
+        None if facts.state.is_as_received() => facts.parts.uri.path_and_query().cloned(),
+        uri => {
+            let path = &facts.state.path;
+            let (uri, rest) = match uri {
+                Some(uri) => (uri.as_str(), path.get(found.matched..).unwrap_or_default()),
+                None => ("", path.as_str()),
+            };
+            let query = facts.args().map(|query| format!("?{query}")).unwrap_or_default();
+            PathAndQuery::try_from(format!("{uri}{}{query}", path::encode(rest))).ok()
         }
     };
     target.map(Uri::from).unwrap_or_default()

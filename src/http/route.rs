@@ -1,5 +1,6 @@
 //! Which location a path belongs to, by nginx's order: `=`, then the longest prefix if it has `^~`,
-//! then the first regular expression, then the longest prefix. Pure.
+//! then the first regular expression, then the longest prefix. A location may hold others, which are
+//! asked before the regular expressions beside it. Pure.
 
 use std::collections::HashMap;
 
@@ -7,13 +8,16 @@ use regex::Regex;
 
 use crate::config::model::LocationPath;
 
-/// The locations of a server.
+/// The locations of a server, or of a location.
 #[derive(Debug, Default)]
 pub struct RouteTable {
     exact: HashMap<String, usize>,
     /// Longest first.
     prefixes: Vec<Prefix>,
     patterns: Vec<(Regex, usize)>,
+    named: HashMap<String, usize>,
+    /// What stands in them, where something does.
+    nested: HashMap<usize, RouteTable>,
 }
 
 #[derive(Debug)]
@@ -26,50 +30,79 @@ struct Prefix {
 /// A location, and how much of the path it stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// Its place in the server.
+    /// Its number.
     pub location: usize,
     /// Bytes of the path that it matched: what a `proxy_pass` with a URI replaces.
     pub matched: usize,
 }
 
 impl RouteTable {
-    /// The table of these locations.
-    pub fn new<'a>(paths: impl IntoIterator<Item = &'a LocationPath>) -> Self {
-        let mut table = Self::default();
-        for (location, path) in paths.into_iter().enumerate() {
-            match path {
-                LocationPath::Exact(path) => {
-                    table.exact.entry(path.clone()).or_insert(location);
-                }
-                LocationPath::Prefix { path, no_regex } => {
-                    table.prefixes.push(Prefix {
-                        path: path.clone(),
-                        no_regex: *no_regex,
-                        location,
-                    });
-                }
-                LocationPath::Regex(regex) => table.patterns.push((regex.clone(), location)),
+    /// Takes in a location by its number, and what stands in it. Of two with one path the first
+    /// counts.
+    pub fn add(&mut self, path: &LocationPath, location: usize, nested: Self) {
+        match path {
+            LocationPath::Exact(path) => {
+                self.exact.entry(path.clone()).or_insert(location);
+            }
+            LocationPath::Prefix { path, no_regex } => {
+                let longer = |prefix: &Prefix| prefix.path.len() >= path.len();
+                let at = self.prefixes.partition_point(longer);
+                let prefix = Prefix { path: path.clone(), no_regex: *no_regex, location };
+                self.prefixes.insert(at, prefix);
+            }
+            LocationPath::Regex(pattern) => self.patterns.push((pattern.regex.clone(), location)),
+            LocationPath::Named(name) => {
+                self.named.entry(name.clone()).or_insert(location);
             }
         }
-        // Stable: of equals the first of the file stays first.
-        table.prefixes.sort_by_key(|prefix| std::cmp::Reverse(prefix.path.len()));
-        table
+        if !nested.is_empty() {
+            self.nested.insert(location, nested);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.exact.is_empty() && self.prefixes.is_empty() && self.patterns.is_empty()
+    }
+
+    /// The location `@name`.
+    pub fn named(&self, name: &str) -> Option<usize> {
+        self.named.get(name).copied()
     }
 
     /// The location of a normalised path.
     pub fn find(&self, path: &str) -> Option<Found> {
+        self.search(path).map(|(found, _)| found)
+    }
+
+    /// And whether it is certain: nothing outside is asked then.
+    fn search(&self, path: &str) -> Option<(Found, bool)> {
         let matched = path.len();
         if let Some(location) = self.exact.get(path) {
-            return Some(Found { location: *location, matched });
+            return Some((Found { location: *location, matched }, true));
         }
         let longest = self.prefixes.iter().find(|prefix| path.starts_with(&prefix.path));
+        let mut found =
+            longest.map(|prefix| Found { location: prefix.location, matched: prefix.path.len() });
+        if let Some((inner, certain)) =
+            longest.and_then(|prefix| self.inside(prefix.location, path))
+        {
+            if certain {
+                return Some((inner, true));
+            }
+            found = Some(inner);
+        }
         if longest.is_none_or(|prefix| !prefix.no_regex) {
             let pattern = self.patterns.iter().find(|(regex, _)| regex.is_match(path));
             if let Some((_, location)) = pattern {
-                return Some(Found { location: *location, matched });
+                let inner = self.inside(*location, path).map(|(found, _)| found);
+                return Some((inner.unwrap_or(Found { location: *location, matched }), true));
             }
         }
-        longest.map(|prefix| Found { location: prefix.location, matched: prefix.path.len() })
+        found.map(|found| (found, false))
+    }
+
+    fn inside(&self, location: usize, path: &str) -> Option<(Found, bool)> {
+        self.nested.get(&location)?.search(path)
     }
 }
 
@@ -83,14 +116,43 @@ mod tests {
         LocationPath::Prefix { path: path.to_owned(), no_regex }
     }
 
+    fn pattern(text: &str) -> LocationPath {
+        LocationPath::Regex(Regex::new(text).unwrap().into())
+    }
+
+    fn table(paths: &[LocationPath]) -> RouteTable {
+        let mut table = RouteTable::default();
+        for (location, path) in paths.iter().enumerate() {
+            table.add(path, location, RouteTable::default());
+        }
+        table
+    }
+
+    #[test]
+    fn what_stands_in_a_location_is_asked_first() {
+        let mut inner = table(&[]);
+        inner.add(&pattern("b$"), 10, RouteTable::default());
+        inner.add(&prefix("/a/c/", false), 11, RouteTable::default());
+        let mut outer = RouteTable::default();
+        outer.add(&prefix("/a/", false), 0, inner);
+        outer.add(&pattern("[bd]$"), 1, RouteTable::default());
+        outer.add(&LocationPath::Named("@x".to_owned()), 2, RouteTable::default());
+        for (path, location) in
+            [("/a/b", 10), ("/a/c/x", 11), ("/a/c/d", 1), ("/a/x", 0), ("/b", 1)]
+        {
+            assert_eq!(outer.find(path).map(|found| found.location), Some(location), "{path}");
+        }
+        assert_eq!((outer.find("@x"), outer.named("@x")), (None, Some(2)));
+    }
+
     #[test]
     fn nginx_s_own_example() {
-        let table = RouteTable::new(&[
+        let table = table(&[
             LocationPath::Exact("/".to_owned()),
             prefix("/", false),
             prefix("/documents/", false),
             prefix("/images/", true),
-            LocationPath::Regex(Regex::new(r"(?i)\.(gif|jpg|jpeg)$").unwrap()),
+            pattern(r"(?i)\.(gif|jpg|jpeg)$"),
         ]);
         for (path, location) in [
             ("/", 0),
@@ -105,7 +167,7 @@ mod tests {
 
     #[test]
     fn nothing_matches_nothing() {
-        assert_eq!(RouteTable::new(&[prefix("/a", false)]).find("/b"), None);
+        assert_eq!(table(&[prefix("/a", false)]).find("/b"), None);
     }
 
     /// The rules, read off nginx's documentation and nothing else.
@@ -120,8 +182,9 @@ mod tests {
                 longest = Some((index, prefix, *no_regex));
             }
         }
-        let pattern =
-            paths.iter().position(|p| matches!(p, LocationPath::Regex(r) if r.is_match(path)));
+        let pattern = paths
+            .iter()
+            .position(|p| matches!(p, LocationPath::Regex(p) if p.regex.is_match(path)));
         match (exact, longest, pattern) {
             (Some(exact), ..) => Some(exact),
             (_, Some((index, _, true)), _) => Some(index),
@@ -135,7 +198,7 @@ mod tests {
             "/[ab/]{0,4}".prop_map(LocationPath::Exact),
             ("/[ab/]{0,4}", any::<bool>())
                 .prop_map(|(path, no_regex)| LocationPath::Prefix { path, no_regex }),
-            "[ab]{1,2}".prop_map(|re| LocationPath::Regex(Regex::new(&re).unwrap())),
+            "[ab]{1,2}".prop_map(|re| pattern(&re)),
         ]
     }
 
@@ -145,7 +208,7 @@ mod tests {
             paths in prop::collection::vec(any_path(), 0..12),
             wanted in "/[ab/]{0,6}",
         ) {
-            let found = RouteTable::new(&paths).find(&wanted).map(|found| found.location);
+            let found = table(&paths).find(&wanted).map(|found| found.location);
             prop_assert_eq!(found, naive(&paths, &wanted));
         }
     }

@@ -15,22 +15,19 @@ use super::client::Client;
 use super::conn::{Place, Session};
 use super::exchange::Exchange;
 use super::finish::Finish;
-use super::forward::{Answer, forward};
-use super::generation::{Generation, Route, Site};
+use super::generation::{Generation, Site};
+use super::guard;
 use super::head::Spelling;
-use super::respond::{self, Refused};
-use super::rewrite;
-use super::upgrade::{Opening, Upgraded, upgrade};
+use super::respond::Refused;
+use super::route::Found;
+use super::stages::{Outcome, act};
+use super::state::State;
+use super::upgrade::Opening;
 use super::vars::{self, RequestId};
-use super::{guard, path};
-use crate::config::model::Action;
 use crate::ws::handshake;
 
-/// What the action of a route gives.
-enum Outcome {
-    Answer(Answer),
-    Switching(Response<()>, Box<Opening>),
-}
+/// The status that is logged where a connection is closed without an answer (nginx's `return 444`).
+const CLOSED: u16 = 444;
 
 /// What becomes of a request.
 pub(super) enum Handled {
@@ -38,7 +35,21 @@ pub(super) enum Handled {
     Answer(Response<Body>),
     /// The client gets this 101; behind it the tunnel opens.
     Switching(Box<Switching>),
+    /// No answer: the connection is closed.
+    Closed,
 }
+
+/// Tells hyper to close a connection.
+#[derive(Debug)]
+pub(super) struct Closed;
+
+impl std::fmt::Display for Closed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("closed without an answer, as configured")
+    }
+}
+
+impl std::error::Error for Closed {}
 
 /// A tunnel that waits for the client to have its 101.
 pub(super) struct Switching {
@@ -52,19 +63,20 @@ pub(super) struct Switching {
 pub(super) async fn handle(
     session: &Arc<Session>,
     mut request: Request<Incoming>,
-) -> Response<Body> {
+) -> Result<Response<Body>, Closed> {
     let wants_upgrade = handshake::is_upgrade(request.headers());
     let on_upgrade = wants_upgrade.then(|| hyper::upgrade::on(&mut request));
     let (parts, incoming) = request.into_parts();
     match serve(session, &parts, &Spelling::default(), Some(incoming), wants_upgrade).await {
-        Handled::Answer(response) => response,
+        Handled::Answer(response) => Ok(response),
+        Handled::Closed => Err(Closed),
         Handled::Switching(switching) => {
             let Switching { head, opening, place, finish } = *switching;
             // As soon as hyper has written the 101, the tunnel opens.
             if let Some(client) = on_upgrade {
                 tokio::spawn(opening.open(client, place, finish));
             }
-            head.map(|()| empty())
+            Ok(head.map(|()| empty()))
         }
     }
 }
@@ -92,21 +104,40 @@ pub(super) async fn serve(
     finish.series = Some(Arc::clone(&site.series));
     // 3. What the guard refused is only answered.
     if let Some(refusal) = session.verdicts.of(number) {
-        let client = Client::of(&session.connection, &parts.headers, &no_real_ip());
-        describe(&mut finish, &generation, site, None, parts, &client);
-        finish.log = site.log().cloned();
+        let client = Client::of(&session.connection, &parts.headers, &site.model.own.real_ip);
+        describe(&mut finish, &generation, site, parts, &client);
+        finish.log.clone_from(&site.own().log);
         tracing::info!("client sent an invalid request: {}", Refused::Guard(refusal).reason());
         return answer(Refused::Guard(refusal).response(), None, finish, true);
     }
-    let head = (parts, spelling);
-    let outcome =
-        act(session, &generation, site, number, head, incoming, wants_upgrade, &mut finish);
-    let (response, timeout) = match outcome.await {
-        Ok(Outcome::Answer(given)) => given,
-        Ok(Outcome::Switching(head, opening)) => {
-            return switch(session, head, opening, finish);
+    let mut exchange = Exchange {
+        shared: &session.shared,
+        connection: &session.connection,
+        verdicts: &session.verdicts,
+        number,
+        parts,
+        spelling,
+        client: Client::of(&session.connection, &parts.headers, &site.model.own.real_ip),
+        site,
+        route: site.own(),
+        found: Found { location: 0, matched: 0 },
+        state: State::new(String::new()),
+        request_id: RequestId::default(),
+    };
+    describe(&mut finish, &generation, site, parts, &exchange.client);
+    finish.log.clone_from(&site.own().log);
+    if let Some(pattern) = site.pattern(&host) {
+        exchange.state.fits(pattern, &host);
+    }
+    // 4. to 6. The location, its rules, its action.
+    let outcome = act(&mut exchange, incoming, wants_upgrade, &mut finish).await;
+    let (response, timeout) = match outcome {
+        Some(Outcome::Answer(given)) => given,
+        Some(Outcome::Switching(head, opening)) => return switch(session, head, opening, finish),
+        None => {
+            finish.answered(CLOSED);
+            return Handled::Closed;
         }
-        Err(refused) => refusal(&refused),
     };
     // 7. A connection that is to end says so; behind an upgrade request nothing is HTTP any more.
     let last = wants_upgrade
@@ -114,99 +145,6 @@ pub(super) async fn serve(
         || site.model.keepalive_timeout.is_zero()
         || *session.draining.borrow();
     answer(response, timeout, finish, last)
-}
-
-/// Steps 4 to 6: the location, its rules, its action.
-#[expect(clippy::too_many_arguments, reason = "the middle of `handle`, apart to be readable")]
-async fn act(
-    session: &Session,
-    generation: &Generation,
-    site: &Site,
-    number: u64,
-    (parts, spelling): (&Parts, &Spelling),
-    incoming: Option<Incoming>,
-    wants_upgrade: bool,
-    finish: &mut Finish,
-) -> Result<Outcome, Refused> {
-    // 4. The location, by the decoded path.
-    let path = path::normalise(parts.uri.path());
-    let routed = path.as_deref().and_then(|path| site.route(path));
-    let real_ip = routed.map_or_else(no_real_ip, |(route, _)| route.location.real_ip.clone());
-    let client = Client::of(&session.connection, &parts.headers, &real_ip);
-    describe(finish, generation, site, routed.map(|(route, _)| route), parts, &client);
-    finish.log = routed.map_or_else(|| site.log(), |(route, _)| route.log.as_ref()).cloned();
-    let path = path.ok_or(Refused::BadPath)?;
-    let (route, found) = routed.ok_or(Refused::NotFound)?;
-    let exchange = Exchange {
-        shared: &session.shared,
-        connection: &session.connection,
-        verdicts: &session.verdicts,
-        number,
-        parts,
-        spelling,
-        client,
-        site,
-        route,
-        found,
-        path: &path,
-        request_id: RequestId::default(),
-    };
-    // What is refused here may still get a header that is always added.
-    let mut outcome = match run(&exchange, incoming, wants_upgrade, finish).await {
-        Ok(outcome) => outcome,
-        Err(refused) => Outcome::Answer(refusal(&refused)),
-    };
-    let (status, headers) = match &mut outcome {
-        Outcome::Answer((response, _)) => (response.status(), response.headers_mut()),
-        Outcome::Switching(head, _) => (head.status(), head.headers_mut()),
-    };
-    let mut facts = exchange.facts(&finish.record.upstream_addr);
-    facts.status = Some(status.as_u16());
-    rewrite::add_headers(headers, &route.location.add_headers, &facts);
-    if finish.log.is_some() {
-        finish.record.request_id = exchange.request_id.get().into();
-    }
-    Ok(outcome)
-}
-
-fn refusal(refused: &Refused) -> Answer {
-    tracing::info!("refused: {}: {}", refused.status(), refused.reason());
-    (refused.response(), None)
-}
-
-async fn run(
-    exchange: &Exchange<'_>,
-    incoming: Option<Incoming>,
-    wants_upgrade: bool,
-    finish: &mut Finish,
-) -> Result<Outcome, Refused> {
-    // 5. Who is let in.
-    if !exchange.client.is_allowed(&exchange.route.location.access) {
-        return Err(Refused::Forbidden);
-    }
-    if rewrite::has_unknown_expectation(exchange.parts) {
-        return Err(Refused::Expectation);
-    }
-    // 6. What is done.
-    match (&exchange.route.location.action, &exchange.route.upstream) {
-        (Action::Return { status, text, redirect }, _) => {
-            let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::OK);
-            let facts = exchange.facts("");
-            let text = if *redirect { text.expand(&facts) } else { text.expand_text(&facts) };
-            Ok(Outcome::Answer((respond::returned(status, text, *redirect), None)))
-        }
-        (Action::Proxy(proxy), Some(upstream)) => {
-            finish.record.upstream = Some(Arc::clone(&upstream.name));
-            if wants_upgrade && (proxy.websocket.enabled || proxy.refuse_upgrades) {
-                return Ok(match upgrade(exchange, upstream, proxy, finish).await? {
-                    Upgraded::Answered(answer) => Outcome::Answer(answer),
-                    Upgraded::Switching(response, opening) => Outcome::Switching(response, opening),
-                });
-            }
-            forward(exchange, upstream, proxy, incoming, finish).await.map(Outcome::Answer)
-        }
-        (Action::Proxy(_) | Action::Nothing, _) => Err(Refused::NotFound),
-    }
 }
 
 /// The 101. The connection's place goes on to the tunnel.
@@ -244,7 +182,6 @@ fn describe(
     finish: &mut Finish,
     generation: &Generation,
     site: &Site,
-    route: Option<&Route>,
     parts: &Parts,
     client: &Client,
 ) {
@@ -261,22 +198,10 @@ fn describe(
     record.protocol = if parts.version == http::Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" };
     record.host = vars::http_host(parts).into();
     record.server = Arc::clone(&site.label);
-    if let Some(route) = route {
-        record.location = Arc::clone(&route.name);
-    }
     record.referer = field(REFERER);
     record.user_agent = field(USER_AGENT);
     record.traceparent = field(HeaderName::from_static("traceparent"));
     record.config_revision = generation.revision();
-}
-
-/// Before a location is known, nobody is believed.
-fn no_real_ip() -> crate::config::model::RealIp {
-    crate::config::model::RealIp {
-        from: Vec::new(),
-        header: crate::config::model::RealIpHeader::ProxyProtocol,
-        recursive: true,
-    }
 }
 
 const _: () = assert!(size_of::<guard::Refusal>() <= 24, "a refusal is passed around by value");

@@ -6,6 +6,7 @@ use http::header::{COOKIE, HOST};
 use http::request::Parts;
 
 use super::client::{Client, Connection, text};
+use super::state::State;
 use crate::config::model::ListenAddr;
 use crate::config::template::{Lookup, Var};
 
@@ -18,8 +19,8 @@ pub(super) struct Facts<'a> {
     pub(super) pass_client_claims: bool,
     /// The server's label.
     pub(super) server: &'a str,
-    /// The decoded and normalised path.
-    pub(super) path: &'a str,
+    /// Its path, its arguments, and what has been set.
+    pub(super) state: &'a State,
     /// `$proxy_host`
     pub(super) proxy_host: &'a str,
     /// `$upstream_addr`, as far as it is known.
@@ -58,8 +59,13 @@ impl Facts<'_> {
         http_host(self.parts)
     }
 
+    /// The arguments, as they are now.
+    pub(super) fn args(&self) -> Option<&str> {
+        self.state.args(self.parts)
+    }
+
     fn arg(&self, name: &str) -> Option<&str> {
-        self.parts.uri.query()?.split('&').find_map(|arg| {
+        self.args()?.split('&').find_map(|arg| {
             let (key, value) = arg.split_once('=')?;
             key.eq_ignore_ascii_case(name).then_some(value)
         })
@@ -144,9 +150,9 @@ impl Lookup for Facts<'_> {
             Var::RequestUri => {
                 out.push_str(self.parts.uri.path_and_query().map_or("/", |target| target.as_str()));
             }
-            Var::Uri => out.push_str(self.path),
-            Var::Args => out.push_str(self.parts.uri.query().unwrap_or_default()),
-            Var::IsArgs => out.push_str(if self.parts.uri.query().is_some() { "?" } else { "" }),
+            Var::Uri => out.push_str(&self.state.path),
+            Var::Args => out.push_str(self.args().unwrap_or_default()),
+            Var::IsArgs => out.push_str(if self.args().is_some() { "?" } else { "" }),
             Var::RequestMethod => out.push_str(self.parts.method.as_str()),
             Var::ProxyAddXForwardedFor => out.push_str(&self.forwarded_for()),
             Var::ForwardedProto => {
@@ -169,6 +175,8 @@ impl Lookup for Facts<'_> {
                     out.push_str(&status.to_string());
                 }
             }
+            Var::Capture(group) => out.push_str(self.state.capture(*group)),
+            Var::Own(number) => out.push_str(self.state.own(*number)),
             // Resolved by the template itself.
             Var::Map(_) => {}
         }

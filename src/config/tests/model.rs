@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::{config, location_with, proxy_of, read};
 use crate::config::model::{
-    Action, Balance, ListenAddr, LocationPath, LogFormat, PeerAddr, RealIpHeader, ServerName, Who,
+    Action, Balance, ListenAddr, LocationPath, LogFormat, PeerAddr, RealIpHeader, Returned,
+    ServerName, Who,
 };
 use crate::config::template::{Lookup, Var};
 
@@ -101,7 +102,7 @@ fn the_typical_one_becomes_what_it_says() {
     assert_eq!(proxy.websocket.policy.send_timeout, secs(600));
     assert!(matches!(
         &server.locations[1].action,
-        Action::Return { status: 200, redirect: false, .. }
+        Action::Return(Returned { status: 200, redirect: false, .. })
     ));
     assert_eq!(config.metrics.unwrap().allow.len(), 2);
 }
@@ -231,9 +232,9 @@ fn every_form_of_location() {
     assert!(matches!(path("= /a"), LocationPath::Exact(path) if path == "/a"));
     assert!(matches!(path("=/a"), LocationPath::Exact(path) if path == "/a"));
     assert!(
-        matches!(path(r"~ \.php$"), LocationPath::Regex(re) if re.is_match("/a.php") && !re.is_match("/a.PHP"))
+        matches!(path(r"~ \.php$"), LocationPath::Regex(p) if p.regex.is_match("/a.php") && !p.regex.is_match("/a.PHP"))
     );
-    assert!(matches!(path(r"~* \.php$"), LocationPath::Regex(re) if re.is_match("/a.PHP")));
+    assert!(matches!(path(r"~* \.php$"), LocationPath::Regex(p) if p.regex.is_match("/a.PHP")));
 }
 
 #[test]
@@ -242,7 +243,11 @@ fn every_form_of_return() {
         let config = config(&format!("[[server]]\nlisten = 80\nreturn = {value}\n"));
         assert_eq!(config.servers[0].locations.len(), 1);
         match &config.servers[0].locations[0].action {
-            Action::Return { status, text, redirect } => (*status, text.expand(&Names), *redirect),
+            Action::Return(Returned { status, text, redirect }) => (
+                *status,
+                text.as_ref().map_or_else(String::new, |text| text.expand(&Names)),
+                *redirect,
+            ),
             other => panic!("{other:?}"),
         }
     };

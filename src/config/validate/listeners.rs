@@ -233,6 +233,6 @@ fn shown(name: &ServerName) -> String {
         ServerName::Exact(name) => name.clone(),
         ServerName::Suffix(suffix) => format!("*{suffix}"),
         ServerName::Prefix(prefix) => format!("{prefix}*"),
-        ServerName::Regex(regex) => format!("~{}", regex.as_str()),
+        ServerName::Regex(pattern) => format!("~{}", pattern.regex.as_str()),
     }
 }

@@ -1,7 +1,11 @@
 //! `[[server.location]]`: what it inherits and what it does.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use http::header::HOST;
 
+use super::script::{self, Around, Script};
 use super::{Context, headers, proxy};
 use crate::config::diagnostic::{Diagnostic, quote};
 use crate::config::model::{AccessLog, AccessRule, Action, Location, LocationPath, RealIp, Who};
@@ -14,13 +18,31 @@ use crate::config::values::{AccessLogValue, Cidr, Headers, Inherit, List, Return
 /// The shared keys of the sections around a location, the innermost first.
 pub(super) type Levels<'a> = [&'a LocationKeys];
 
+/// What an `if` takes from the location around it.
+#[derive(Clone, Copy)]
+pub(super) struct Outer<'a> {
+    path: Option<&'a At<Written<LocationPath>>>,
+    proxy_pass: Option<&'a At<String>>,
+}
+
+/// What a location is built from.
+struct Parts<'a> {
+    path: Option<&'a At<Written<LocationPath>>>,
+    pass: Option<&'a At<String>>,
+    answer: Option<&'a At<ReturnValue>>,
+    script: Script,
+    internal: bool,
+    nested: Vec<Arc<Location>>,
+}
+
 /// Validates one location; `outer` are the keys around it.
 pub(super) fn location(
     cx: &mut Context<'_>,
     section: &At<LocationSection>,
     outer: &Levels<'_>,
 ) -> Location {
-    let LocationSection { keys, path, proxy_pass, r#return } = &section.value;
+    let LocationSection { keys, path, proxy_pass, r#return, rewrite, internal, location: nested } =
+        &section.value;
     if path.is_absent() {
         let help = "write `path = \"/ws\"`, or `path = \"/\"` for everything";
         cx.error(&section.place, "`[[server.location]]` has no `path`", help);
@@ -32,7 +54,8 @@ pub(super) fn location(
                 .help("take one of them out"),
         );
     }
-    if proxy_pass.is_absent() && r#return.is_absent() {
+    let idle = proxy_pass.is_absent() && r#return.is_absent();
+    if idle && rewrite.is_absent() && nested.is_absent() {
         let shown = path.get().map_or_else(String::new, |path| format!(": {}", quote(&path.text)));
         cx.error(
             &section.place,
@@ -41,7 +64,86 @@ pub(super) fn location(
         );
     }
     let levels: Vec<_> = std::iter::once(keys).chain(outer.iter().copied()).collect();
-    build(cx, path.get(), proxy_pass.get(), r#return.get(), &levels)
+    let here = Outer { path: path.get(), proxy_pass: proxy_pass.get() };
+    let around = Around { levels: &levels, outer: Some(here) };
+    let script = script::script(cx, rewrite.get(), &around);
+    let sections = nested.get().map(|tables| tables.0.as_slice()).unwrap_or_default();
+    let parts = Parts {
+        path: path.get(),
+        pass: proxy_pass.get(),
+        answer: r#return.get(),
+        script,
+        internal: internal.copied().unwrap_or(false),
+        nested: locations(cx, sections, &levels),
+    };
+    build(cx, parts, &levels)
+}
+
+/// The locations of a server or of a location.
+pub(super) fn locations(
+    cx: &mut Context<'_>,
+    sections: &[At<LocationSection>],
+    levels: &Levels<'_>,
+) -> Vec<Arc<Location>> {
+    let mut paths: BTreeMap<String, &Place> = BTreeMap::new();
+    let mut locations = Vec::new();
+    for section in sections {
+        locations.push(Arc::new(location(cx, section, levels)));
+        let Some(path) = section.path.get() else {
+            continue;
+        };
+        if let Some(first) = paths.get(&identity(&path.value.value)) {
+            let message = format!("two locations with one path: {}", quote(&path.text));
+            cx.out.push(
+                Diagnostic::error(&path.place, message)
+                    .see(first, "the first is here")
+                    .help("join them, or change one path"),
+            );
+        }
+        paths.entry(identity(&path.value.value)).or_insert(&path.place);
+    }
+    locations
+}
+
+/// Two locations of one identity match the same requests.
+fn identity(path: &LocationPath) -> String {
+    match path {
+        LocationPath::Exact(path) => format!("= {path}"),
+        LocationPath::Prefix { path, .. } => path.clone(),
+        LocationPath::Regex(pattern) => format!("~ {}", pattern.regex.as_str()),
+        LocationPath::Named(name) => name.clone(),
+    }
+}
+
+/// What holds where an `if` of a location does: it inherits from that location, and asks the same
+/// upstream unless it names another.
+pub(super) fn branch(
+    cx: &mut Context<'_>,
+    section: &At<LocationSection>,
+    outer: &Outer<'_>,
+    levels: &Levels<'_>,
+) -> Location {
+    let LocationSection { keys, proxy_pass, r#return, .. } = &section.value;
+    let levels: Vec<_> = std::iter::once(keys).chain(levels.iter().copied()).collect();
+    if let Some(pass) = proxy_pass.get() {
+        proxy::refuse_any_uri(cx, pass);
+    }
+    let parts = Parts {
+        path: outer.path,
+        pass: proxy_pass.get().or(outer.proxy_pass).filter(|_| r#return.is_absent()),
+        answer: r#return.get(),
+        script: Script::default(),
+        internal: false,
+        nested: Vec::new(),
+    };
+    build(cx, parts, &levels)
+}
+
+/// A server's own: what holds outside of its locations.
+pub(super) fn own(cx: &mut Context<'_>, script: Script, levels: &Levels<'_>) -> Location {
+    let parts =
+        Parts { path: None, pass: None, answer: None, script, internal: false, nested: Vec::new() };
+    build(cx, parts, levels)
 }
 
 /// The location of a server that only has `return`.
@@ -50,16 +152,19 @@ pub(super) fn implicit(
     answer: &At<ReturnValue>,
     levels: &Levels<'_>,
 ) -> Location {
-    build(cx, None, None, Some(answer), levels)
+    let parts = Parts {
+        path: None,
+        pass: None,
+        answer: Some(answer),
+        script: Script::default(),
+        internal: false,
+        nested: Vec::new(),
+    };
+    build(cx, parts, levels)
 }
 
-fn build(
-    cx: &mut Context<'_>,
-    path: Option<&At<Written<LocationPath>>>,
-    pass: Option<&At<String>>,
-    answer: Option<&At<ReturnValue>>,
-    levels: &Levels<'_>,
-) -> Location {
+fn build(cx: &mut Context<'_>, parts: Parts<'_>, levels: &Levels<'_>) -> Location {
+    let Parts { path, pass, answer, script, internal, nested } = parts;
     let explicit = levels.iter().fold(LocationKeys::default(), |inner, outer| inner.or(outer));
     let mut merged = explicit.or(&cx.defaults.location);
     replace_headers(&mut merged, levels);
@@ -71,7 +176,7 @@ fn build(
                 None => Action::Nothing,
             }
         }
-        (None, Some(answer)) => returning(cx, answer),
+        (None, Some(answer)) => Action::Return(script::returned(cx, answer)),
         (None, None) => Action::Nothing,
     };
     let LocationKeys {
@@ -89,13 +194,20 @@ fn build(
         real_ip_header,
         real_ip_recursive,
         client_max_body_size,
+        error_page,
+        recursive_error_pages,
         access_log: log,
     } = &merged;
-    let root = LocationPath::Prefix { path: "/".to_owned(), no_regex: false };
     let from = set_real_ip_from.with_default().iter();
     Location {
         name: path.map_or_else(|| "/".to_owned(), |path| path.text.clone()),
-        path: path.map_or(root, |path| path.value.value.clone()),
+        path: path_of(cx, path),
+        nested,
+        internal,
+        script: script.steps,
+        branches: script.branches,
+        error_pages: script::error_pages(cx, error_page.get()),
+        recursive_error_pages: recursive_error_pages.with_default().value,
         action,
         access: access(cx, levels),
         real_ip: RealIp {
@@ -106,6 +218,15 @@ fn build(
         add_headers: add_header.get().map_or_else(Vec::new, |added| headers::to_client(cx, added)),
         client_max_body_size: client_max_body_size.with_default().0,
         access_log: access_log(log.with_default()),
+    }
+}
+
+/// What it matches, with the variables that its groups set.
+fn path_of(cx: &Context<'_>, path: Option<&At<Written<LocationPath>>>) -> LocationPath {
+    match path.map(|path| &path.value.value) {
+        None => LocationPath::Prefix { path: "/".to_owned(), no_regex: false },
+        Some(LocationPath::Regex(pattern)) => LocationPath::Regex(cx.pattern(&pattern.regex)),
+        Some(other) => other.clone(),
     }
 }
 
@@ -127,14 +248,6 @@ fn replace_headers(merged: &mut LocationKeys, levels: &Levels<'_>) {
     if merged.add_header_inherit.with_default().value == Inherit::Replace {
         let own = levels.iter().find(|level| !level.add_header.is_absent());
         merged.add_header = own.map_or(Field::Absent, |level| level.add_header.clone());
-    }
-}
-
-fn returning(cx: &mut Context<'_>, answer: &At<ReturnValue>) -> Action {
-    Action::Return {
-        status: answer.status,
-        text: answer.text.as_ref().map(|text| cx.template(text)).unwrap_or_default(),
-        redirect: answer.redirect,
     }
 }
 

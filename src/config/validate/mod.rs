@@ -6,6 +6,7 @@ mod headers;
 mod listeners;
 mod location;
 mod proxy;
+mod script;
 mod server;
 mod tls;
 mod upstream;
@@ -122,7 +123,8 @@ pub(super) fn validate(
         },
         websocket: WebSocketSection::defaults(),
     };
-    let variables = Variables::new(top.map.get(), out);
+    let mut variables = Variables::new(top.map.get(), out);
+    script::declare(top, &mut |name| variables.declare(name));
     let mut cx = Context {
         world,
         out,
@@ -178,6 +180,7 @@ fn whole(cx: &mut Context<'_>, top: &TopSection, start: &Place) -> Config {
         metrics,
         upstreams: cx.upstreams.finish(),
         listeners: listeners.finish(cx),
+        variables: cx.variables.count(),
         servers,
         files: std::mem::take(&mut cx.files),
         include_dirs: Vec::new(),

@@ -34,7 +34,7 @@ pub(super) fn proxy(
             return None;
         }
     };
-    if let (Some(uri), Some(LocationPath::Regex(_))) = (parsed.uri, path) {
+    if let (Some(uri), Some(LocationPath::Regex(_) | LocationPath::Named(_))) = (parsed.uri, path) {
         refuse_uri(cx, pass, uri);
     }
     let target = target(cx, pass, &parsed)?;
@@ -50,6 +50,7 @@ pub(super) fn proxy(
         // it is in `proxy_set_header` by now
         proxy_set_header_inherit: _,
         pass_client_claims,
+        proxy_intercept_errors,
         proxy_hide_header,
         proxy_next_upstream,
         proxy_next_upstream_tries,
@@ -68,6 +69,7 @@ pub(super) fn proxy(
         send_timeout: proxy_send_timeout.with_default().0,
         set_headers: headers::to_upstream(cx, proxy_set_header.with_default()),
         pass_client_claims: pass_client_claims.with_default().value,
+        intercept_errors: proxy_intercept_errors.with_default().value,
         hide_headers: hidden.map(|header| header.value.clone()).collect(),
         next_upstream: NextUpstream {
             tries: proxy_next_upstream_tries.with_default().get(),
@@ -83,13 +85,20 @@ pub(super) fn proxy(
 /// nginx's rule: what a regular expression matched has no fixed part to replace.
 fn refuse_uri(cx: &mut Context<'_>, pass: &At<String>, uri: &str) {
     let message = format!(
-        "`proxy_pass` cannot have a path in a location by regular expression: {}",
+        "`proxy_pass` cannot have a path in a location by regular expression, by name or in `if`: {}",
         quote(uri)
     );
     let without = &pass.value[..pass.value.len() - uri.len()];
     let help =
         format!("write `proxy_pass = \"{without}\"`: what matched has no fixed part to replace");
     cx.error(&pass.place, message, &help);
+}
+
+/// The same where nothing is known of the path: in an `if`.
+pub(super) fn refuse_any_uri(cx: &mut Context<'_>, pass: &At<String>) {
+    if let Ok(Pass { uri: Some(uri), .. }) = parse(pass) {
+        refuse_uri(cx, pass, uri);
+    }
 }
 
 fn parse(text: &str) -> Result<Pass<'_>, (&'static str, String)> {

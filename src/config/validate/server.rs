@@ -1,14 +1,14 @@
 //! `[[server]]`.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::listeners::{Claim, Listeners};
 use super::location::{self, Levels};
+use super::script::{self, Around};
 use super::{Context, tls};
-use crate::config::diagnostic::{Diagnostic, quote};
-use crate::config::model::{Location, LocationPath, Server, ServerName};
+use crate::config::diagnostic::Diagnostic;
+use crate::config::model::{Location, Server, ServerName};
 use crate::config::schema::{LocationSection, ServerKeys, ServerSection, TopSection};
 use crate::config::section::Section as _;
 use crate::config::source::{At, Place};
@@ -28,6 +28,7 @@ pub(super) fn server(
         listen,
         server_name,
         ssl_handshake_timeout,
+        rewrite,
         r#return,
         location,
     } = &section.value;
@@ -36,7 +37,7 @@ pub(super) fn server(
         cx.error(&section.place, "`[[server]]` has no `listen`", help);
     }
     let listens = listen.get().map(|list| list.0.as_slice()).unwrap_or_default();
-    let (label, names) = names(server_name.get(), &section.place);
+    let (label, names) = names(cx, server_name.get(), &section.place);
     for listen in listens {
         claim(cx, index, listen, &names, listeners);
     }
@@ -48,6 +49,9 @@ pub(super) fn server(
     warn_without_tls(cx, server_keys, listens);
     let sections = location.get().map(|tables| tables.0.as_slice()).unwrap_or_default();
     let levels = [keys, &top.keys];
+    let around = Around { levels: &levels, outer: None };
+    let script = script::script(cx, rewrite.get(), &around);
+    let own = Arc::new(location::own(cx, script, &levels));
     let locations = locations(cx, section, sections, r#return.get(), &levels);
     let handshake = ssl_handshake_timeout.or(&cx.defaults.server.ssl_handshake_timeout);
     Server {
@@ -56,12 +60,12 @@ pub(super) fn server(
         certificates,
         ssl_handshake_timeout: handshake.with_default().0,
         locations,
-        ..from_keys(cx, &merged)
+        ..from_keys(cx, &merged, own)
     }
 }
 
 /// A server with what the shared keys say; `keys` have to be merged with the defaults.
-fn from_keys(cx: &mut Context<'_>, keys: &ServerKeys) -> Server {
+fn from_keys(cx: &mut Context<'_>, keys: &ServerKeys, own: Arc<Location>) -> Server {
     let ServerKeys {
         ssl_certificate: _,
         ssl_certificate_key: _,
@@ -88,12 +92,14 @@ fn from_keys(cx: &mut Context<'_>, keys: &ServerKeys) -> Server {
         max_headers: max_headers.with_default().get(),
         keepalive_timeout: keepalive_timeout.with_default().0,
         keepalive_requests: keepalive_requests.with_default().get(),
+        own,
         locations: Vec::new(),
     }
 }
 
 /// The label, and every name with its place; nginx's `.example.org` is two names.
 fn names(
+    cx: &Context<'_>,
     list: Option<&At<List<Written<ServerName>>>>,
     section: &Place,
 ) -> (String, Vec<(ServerName, Place)>) {
@@ -106,6 +112,10 @@ fn names(
                 let bare = exact[1..].to_owned();
                 names.push((ServerName::Exact(bare), name.place.clone()));
                 names.push((ServerName::Suffix(exact.clone()), name.place.clone()));
+            }
+            ServerName::Regex(pattern) => {
+                let pattern = cx.pattern(&pattern.regex);
+                names.push((ServerName::Regex(pattern), name.place.clone()));
             }
             other => names.push((other.clone(), name.place.clone())),
         }
@@ -171,38 +181,12 @@ fn locations(
                 .help("move it into a location: `path = \"/\"`"),
         ),
         // where something is misspelt, it may be just that
-        (None, None) if !cx.out.has_errors() => cx.warn(
+        (None, None) if section.rewrite.is_absent() && !cx.out.has_errors() => cx.warn(
             &section.place,
             "server has no location: every request gets 404",
             "add a `[[server.location]]`, or a `return`",
         ),
         _ => {}
     }
-    let mut paths: BTreeMap<String, &Place> = BTreeMap::new();
-    let mut locations = Vec::new();
-    for section in sections {
-        locations.push(Arc::new(location::location(cx, section, levels)));
-        let Some(path) = section.path.get() else {
-            continue;
-        };
-        if let Some(first) = paths.get(&identity(&path.value.value)) {
-            let message = format!("two locations with one path: {}", quote(&path.text));
-            cx.out.push(
-                Diagnostic::error(&path.place, message)
-                    .see(first, "the first is here")
-                    .help("join them, or change one path"),
-            );
-        }
-        paths.entry(identity(&path.value.value)).or_insert(&path.place);
-    }
-    locations
-}
-
-/// Two locations of one identity match the same requests.
-fn identity(path: &LocationPath) -> String {
-    match path {
-        LocationPath::Exact(path) => format!("= {path}"),
-        LocationPath::Prefix { path, .. } => path.clone(),
-        LocationPath::Regex(regex) => format!("~ {}", regex.as_str()),
-    }
+    location::locations(cx, sections, levels)
 }

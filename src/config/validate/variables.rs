@@ -18,6 +18,8 @@ const DEEPEST: usize = 32;
 #[derive(Default)]
 pub(super) struct Variables {
     sections: BTreeMap<String, At<MapSection>>,
+    /// Those that a script or a named group sets, by their numbers.
+    own: BTreeMap<String, usize>,
     built: BTreeMap<String, Arc<Map>>,
     /// Maps that are being built, from the outermost.
     building: Vec<String>,
@@ -31,6 +33,24 @@ impl Variables {
             variables.add(section, out);
         }
         variables
+    }
+
+    /// Takes in a variable that something sets; a name that has a meaning already keeps it.
+    pub(super) fn declare(&mut self, name: &str) {
+        if !self.sections.contains_key(name) && Var::built_in(name).is_none() {
+            let number = self.own.len();
+            self.own.entry(name.to_owned()).or_insert(number);
+        }
+    }
+
+    /// The number of a variable that something sets.
+    pub(super) fn own(&self, name: &str) -> Option<usize> {
+        self.own.get(name).copied()
+    }
+
+    /// How many there are of them.
+    pub(super) fn count(&self) -> usize {
+        self.own.len()
     }
 
     fn add(&mut self, section: &At<MapSection>, out: &mut Diagnostics) {
@@ -76,7 +96,9 @@ impl Variables {
     /// Parses a value with variables; faults are reported and left out.
     pub(super) fn template(&mut self, text: &At<String>, out: &mut Diagnostics) -> Template {
         let (template, errors) = Template::parse(text, |name| {
-            Var::built_in(name).or_else(|| self.build(name, out).map(Var::Map))
+            Var::built_in(name)
+                .or_else(|| self.own(name).map(Var::Own))
+                .or_else(|| self.build(name, out).map(Var::Map))
         });
         for error in errors {
             let place = text.place.part(text, error.range);
@@ -105,7 +127,7 @@ impl Variables {
                     .into()
             }
             None if name.chars().all(|c| c.is_ascii_digit()) => {
-                "captures of regular expressions are not supported yet".to_owned()
+                "captures are `$1` to `$9`".to_owned()
             }
             None => {
                 "define it with `[[map]]`; nginx's other variables are not supported yet".into()

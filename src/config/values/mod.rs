@@ -3,6 +3,7 @@
 
 mod address;
 mod answer;
+mod error_page;
 mod headers;
 mod listen;
 mod lists;
@@ -10,6 +11,7 @@ mod log;
 mod map;
 mod names;
 mod peer;
+mod script;
 mod who;
 mod words;
 
@@ -24,6 +26,7 @@ use super::units;
 
 pub(super) use address::Address;
 pub(super) use answer::{ReturnTable, ReturnValue};
+pub(super) use error_page::{ErrorPageTable, ErrorPageValue};
 pub(super) use headers::{AddHeaderTable, AddHeaders, Headers};
 pub(super) use listen::{Listen, ListenTable};
 pub(super) use lists::{List, Named, Tables};
@@ -31,6 +34,7 @@ pub(super) use log::{AccessLogTable, AccessLogValue, ErrorLog};
 pub(super) use map::{MapKey, MapValues};
 pub(super) use names::{Written, regex};
 pub(super) use peer::{PeerTable, PeerValue};
+pub(super) use script::{ConditionValue, StepTable, Steps, TestValue};
 pub(super) use who::Cidr;
 pub(super) use words::{Inherit, NextWord, OriginValue, TlsVersion, Token};
 

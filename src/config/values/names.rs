@@ -52,7 +52,7 @@ impl FromText for ServerName {
     fn from_text(text: &str) -> Result<Self, Fault> {
         if let Some(pattern) = text.strip_prefix('~') {
             // host names are compared in lower case
-            return regex(pattern, true).map(Self::Regex);
+            return regex(pattern, true).map(|regex| Self::Regex(regex.into()));
         }
         check_name(text)?;
         let name = text.to_ascii_lowercase();
@@ -102,10 +102,10 @@ impl FromText for LocationPath {
     fn from_text(text: &str) -> Result<Self, Fault> {
         let trimmed = text.trim();
         if let Some(pattern) = trimmed.strip_prefix("~*") {
-            return regex(pattern.trim_start(), true).map(Self::Regex);
+            return regex(pattern.trim_start(), true).map(|regex| Self::Regex(regex.into()));
         }
         if let Some(pattern) = trimmed.strip_prefix('~') {
-            return regex(pattern.trim_start(), false).map(Self::Regex);
+            return regex(pattern.trim_start(), false).map(|regex| Self::Regex(regex.into()));
         }
         if let Some(path) = trimmed.strip_prefix('=') {
             return path_of(path).map(Self::Exact);
@@ -113,8 +113,8 @@ impl FromText for LocationPath {
         if let Some(path) = trimmed.strip_prefix("^~") {
             return path_of(path).map(|path| Self::Prefix { path, no_regex: true });
         }
-        if trimmed.starts_with('@') {
-            return Err(Fault::new("has no named locations yet"));
+        if trimmed.len() > 1 && trimmed.starts_with('@') {
+            return Ok(Self::Named(trimmed.to_owned()));
         }
         path_of(trimmed).map(|path| Self::Prefix { path, no_regex: false })
     }

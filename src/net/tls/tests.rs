@@ -1,6 +1,7 @@
 //! TLS with real sockets.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -8,7 +9,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::config::model::{CertificatePair, ProxyTls, Server, ServerName, TlsVersions};
+use crate::config::model::{
+    Action, CertificatePair, Location, LocationPath, ProxyTls, RealIp, RealIpHeader, Server,
+    ServerName, TlsVersions,
+};
 use crate::net::{Conn, Stream};
 
 struct Files {
@@ -64,7 +68,27 @@ fn server(host: &str, certificates: Vec<CertificatePair>) -> Server {
         max_headers: 100,
         keepalive_timeout: second,
         keepalive_requests: 1000,
+        own: Arc::new(nowhere()),
         locations: Vec::new(),
+    }
+}
+
+fn nowhere() -> Location {
+    Location {
+        name: "/".to_owned(),
+        path: LocationPath::Prefix { path: "/".to_owned(), no_regex: false },
+        nested: Vec::new(),
+        internal: false,
+        script: Vec::new(),
+        branches: Vec::new(),
+        error_pages: Vec::new(),
+        recursive_error_pages: false,
+        action: Action::Nothing,
+        access: Vec::new(),
+        real_ip: RealIp { from: Vec::new(), header: RealIpHeader::ProxyProtocol, recursive: false },
+        add_headers: Vec::new(),
+        client_max_body_size: None,
+        access_log: None,
     }
 }
 
