@@ -137,6 +137,8 @@ pub struct Server {
     pub max_head_size: usize,
     /// The most header fields (`max_headers`).
     pub max_headers: usize,
+    /// Lines of a request's head may end without CR (`accept_bare_lf`).
+    pub accept_bare_lf: bool,
     /// How long an idle connection is kept; zero closes after every answer.
     pub keepalive_timeout: Duration,
     /// The most requests on one connection.

@@ -145,6 +145,8 @@ section! {
         large_client_header_buffers: Size<1024, 16_777_216> { default("32k"); "same (4 8k)"; N }
         /// The most header fields of a request; more are refused.
         max_headers: Int<1, 10_000> { default(100); "same"; N }
+        /// Lines of a request's head may end with LF alone, as nginx lets them (RFC 9112 §2.2); else that is refused.
+        accept_bare_lf: bool { default(false); "always so"; N }
         /// How long an idle connection is kept; `"0"` closes after every answer.
         keepalive_timeout: Time { default("75s"); "same"; N }
         /// The most requests on one connection.

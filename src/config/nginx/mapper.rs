@@ -198,6 +198,7 @@ fn defaults(top: &mut Emit, start: &Place) {
         ("auto_reload", false),
         ("real_ip_recursive", false),
         ("pass_client_claims", true),
+        ("accept_bare_lf", true),
         ("proxy_ssl_verify", false),
         ("proxy_ssl_server_name", false),
     ] {

@@ -13,6 +13,7 @@ mod names;
 mod parse;
 mod recipe;
 mod remark;
+mod script;
 mod server;
 mod shared;
 mod upstream;

@@ -169,7 +169,7 @@ impl Mapper<'_> {
 
     /// Whether a location with `proxy_pass` serves upgrades.
     pub(super) fn websocket(&mut self, level: &Level<'_>, place: &Place, out: &mut Emit) {
-        debug_assert_eq!(level.block, Block::Location);
+        debug_assert!(matches!(level.block, Block::Location | Block::If));
         let value_of = |name: &str| {
             let mut headers = level.set_headers.iter();
             headers

@@ -5,10 +5,8 @@ use super::super::tree::Node;
 use super::emit::{Emit, text};
 use super::mapper::Mapper;
 use super::parse::Directive;
-use super::shared::{Block, Level};
-
-/// Statuses whose text is a `Location`.
-const REDIRECTS: [&str; 5] = ["301", "302", "303", "307", "308"];
+use super::script::is_step;
+use super::shared::{Block, Level, is_rule};
 
 impl Mapper<'_> {
     pub(super) fn server(&mut self, server: &Directive, http: &Level<'_>) -> Node {
@@ -19,8 +17,9 @@ impl Mapper<'_> {
             match directive.name.as_str() {
                 "listen" => tls |= self.listen(directive, &mut out),
                 "server_name" => self.server_name(directive, &mut out),
-                // what a server answers by itself comes first, wherever it stands
-                "return" | "location" => {}
+                // a script comes before the locations, wherever it stands
+                "location" => {}
+                step if is_step(step) => {}
                 _ => self.shared(directive, &level, &mut out),
             }
         }
@@ -30,21 +29,14 @@ impl Mapper<'_> {
         if tls {
             self.handshake_timeout(&level, server.place(), &mut out);
         }
-        let answer = server.children().iter().find(|directive| directive.name.value == "return");
-        if let Some(answer) = answer {
-            self.returned(answer, &mut out);
-        }
         self.headers(&level, &mut out);
+        self.script(&level, &mut out);
         for location in server.children().iter().filter(|d| d.name.value == "location") {
-            if answer.is_some() {
-                let message =
-                    "the location is left out: \"return\" of the server answers before it";
-                self.out.note(location.place(), message);
-            } else if let Some(node) = self.location(location, &level) {
+            if let Some(node) = self.location(location, &level) {
                 out.push("location", node);
             }
         }
-        if !out.has("location") && answer.is_none() {
+        if !out.has("location") && !out.has("return") && !out.has("rewrite") {
             let message =
                 "\"server\" without a \"location\" that can be served: no files are served";
             self.out.refused(server.place(), message);
@@ -74,47 +66,44 @@ impl Mapper<'_> {
     }
 
     /// `None` when nothing can be served under it.
-    fn location(&mut self, location: &Directive, server: &Level<'_>) -> Option<Node> {
+    fn location(&mut self, location: &Directive, outer: &Level<'_>) -> Option<Node> {
         let place = location.place();
         let path = self.path(location)?;
-        let level = server.inside(Block::Location, location.children());
+        let level = outer.inside(Block::Location, location.children());
         let mut out = Emit::default();
         out.text("path", place, path.clone());
-        let (mut pass, mut answer) = (None, None);
+        let mut pass = None;
         for directive in location.children() {
             match directive.name.as_str() {
                 "proxy_pass" => pass = Some(directive),
-                "return" => answer = answer.or(Some(directive)),
+                "internal" => out.flag("internal", directive.place(), true),
                 "location" => {
-                    let message = "a \"location\" in a location is not supported: write it beside";
-                    self.out.refused(directive.place(), message);
+                    if let Some(node) = self.location(directive, &level) {
+                        out.push("location", node);
+                    }
                 }
+                step if is_step(step) => {}
                 _ => self.shared(directive, &level, &mut out),
             }
         }
         self.headers(&level, &mut out);
-        match (answer, pass) {
-            (Some(answer), pass) => {
-                self.returned(answer, &mut out);
-                if let Some(pass) = pass {
-                    let message = "\"proxy_pass\" is left out: \"return\" answers before it";
-                    self.out.note(pass.place(), message);
-                }
-            }
-            (None, Some(pass)) => {
+        self.script(&level, &mut out);
+        if let Some(pass) = pass {
+            if out.has("return") {
+                let message = "\"proxy_pass\" is left out: \"return\" answers before it";
+                self.out.note(pass.place(), message);
+            } else {
                 out.text("proxy_pass", pass.place(), pass.arg(0));
                 self.websocket(&level, pass.place(), &mut out);
             }
-            (None, None) if is_closed(location) => {
-                let mut forbidden = Emit::default();
-                forbidden.number("status", place, 403);
-                out.set("return", forbidden.into_node(place));
-            }
-            (None, None) => {
-                let message = format!("location \"{path}\" is not supported: no files are served");
-                self.out.refused(place, message);
-                return None;
-            }
+        } else if is_closed(location) && !out.has("return") {
+            let mut forbidden = Emit::default();
+            forbidden.number("status", place, 403);
+            out.set("return", forbidden.into_node(place));
+        } else if !["return", "rewrite", "location"].iter().any(|key| out.has(key)) {
+            let message = format!("location \"{path}\" is not supported: no files are served");
+            self.out.refused(place, message);
+            return None;
         }
         Some(out.into_node(place))
     }
@@ -130,46 +119,12 @@ impl Mapper<'_> {
             self.out.emerg(location.place(), message);
             return None;
         }
-        if first.starts_with('@') {
-            let message = format!("location \"{first}\" is not supported: nothing can lead to it");
-            self.out.refused(location.place(), message);
-            return None;
-        }
         Some(first.to_owned())
-    }
-
-    /// `return CODE [TEXT]` or `return URL`.
-    fn returned(&mut self, directive: &Directive, out: &mut Emit) {
-        let place = directive.place();
-        let (first, second) = (directive.arg(0), directive.args.get(1));
-        let mut answer = Emit::default();
-        let is_url =
-            ["http://", "https://", "$scheme"].iter().any(|start| first.starts_with(start));
-        if second.is_none() && is_url {
-            answer.text("location", place, first);
-            out.set("return", answer.into_node(place));
-            return;
-        }
-        let Some(status) = first.parse().ok().filter(|status| (0..=999).contains(status)) else {
-            self.out.emerg(place, format!("invalid return code \"{first}\""));
-            return;
-        };
-        if status == 444 {
-            self.out.refused(place, "\"return 444\" is not supported: every request is answered");
-            return;
-        }
-        answer.number("status", place, status);
-        if let Some(text) = second.filter(|text| !text.is_empty()) {
-            let key = if REDIRECTS.contains(&first) { "location" } else { "body" };
-            answer.text(key, &text.place, text.value.clone());
-        }
-        out.set("return", answer.into_node(place));
     }
 }
 
 /// A location whose only rule keeps everybody out.
 fn is_closed(location: &Directive) -> bool {
-    let mut rules =
-        location.children().iter().filter(|d| matches!(d.name.as_str(), "allow" | "deny"));
+    let mut rules = location.children().iter().filter(|directive| is_rule(directive));
     rules.next().is_some_and(|rule| rule.name.value == "deny" && rule.arg(0) == "all")
 }

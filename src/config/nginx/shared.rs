@@ -15,6 +15,8 @@ pub(super) struct Level<'t> {
     pub(super) set_headers: Vec<&'t Directive>,
     /// `client_header_timeout` in force.
     pub(super) header_timeout: Option<&'t Directive>,
+    /// `allow` or `deny` is in force.
+    pub(super) has_rules: bool,
 }
 
 /// Which block it is.
@@ -23,12 +25,19 @@ pub(super) enum Block {
     Http,
     Server,
     Location,
+    /// In a location.
+    If,
 }
 
 impl<'t> Level<'t> {
     pub(super) fn http(own: &'t [Directive]) -> Self {
-        let none =
-            Level { block: Block::Http, own: &[], set_headers: Vec::new(), header_timeout: None };
+        let none = Level {
+            block: Block::Http,
+            own: &[],
+            set_headers: Vec::new(),
+            header_timeout: None,
+            has_rules: false,
+        };
         none.inside(Block::Http, own)
     }
 
@@ -41,7 +50,15 @@ impl<'t> Level<'t> {
             own,
             set_headers: if headers.is_empty() { self.set_headers.clone() } else { headers },
             header_timeout: named("client_header_timeout").next().or(self.header_timeout),
+            has_rules: self.has_rules || own.iter().any(is_rule),
         }
+    }
+
+    /// Whether a sole `return` may stand as such: it comes before all else in nginx, which a server's
+    /// locations and rules of access would.
+    pub(super) fn answers_alone(&self) -> bool {
+        let has_locations = self.own.iter().any(|directive| directive.name.value == "location");
+        !self.has_rules && !has_locations
     }
 }
 
@@ -98,7 +115,12 @@ impl Mapper<'_> {
                 "1.0" => self.out.differs(place, "upstreams are asked in HTTP/1.1"),
                 _ => self.out.emerg(place, format!("invalid value \"{}\"", directive.arg(0))),
             },
-            "proxy_ssl_verify" | "proxy_ssl_server_name" | "real_ip_recursive" => {
+            "error_page" => self.error_page(directive, out),
+            "proxy_ssl_verify"
+            | "proxy_ssl_server_name"
+            | "real_ip_recursive"
+            | "recursive_error_pages"
+            | "proxy_intercept_errors" => {
                 out.flag(name, place, directive.arg(0).eq_ignore_ascii_case("on"));
             }
             "proxy_ssl_name" | "real_ip_header" => out.text(name, place, directive.arg(0)),
@@ -142,7 +164,7 @@ impl Mapper<'_> {
         out: &mut Emit,
         set: impl FnOnce(&mut Self, &mut Emit),
     ) {
-        if level.block == Block::Location {
+        if matches!(level.block, Block::Location | Block::If) {
             let message = format!(
                 "\"{}\" is not supported in a location: it holds for a server",
                 directive.name.value
@@ -198,7 +220,7 @@ impl Mapper<'_> {
 
     /// The order of the two lists is the order of the rules: it may change once.
     fn access(&mut self, directive: &Directive, level: &Level<'_>, out: &mut Emit) {
-        let rules = level.own.iter().filter(|d| matches!(d.name.as_str(), "allow" | "deny"));
+        let rules = level.own.iter().filter(|directive| is_rule(directive));
         let before = rules.take_while(|rule| rule.place().order() < directive.place().order());
         let names: Vec<_> = before.map(|rule| rule.name.as_str()).collect();
         let changes = names.windows(2).filter(|pair| pair[0] != pair[1]).count();
@@ -246,6 +268,11 @@ impl Mapper<'_> {
         }
         out.text("access_log", place, self.log_path(path));
     }
+}
+
+/// Whether it is a rule of access.
+pub(super) fn is_rule(directive: &Directive) -> bool {
+    matches!(directive.name.as_str(), "allow" | "deny")
 }
 
 fn is_offered(version: &str) -> bool {

@@ -112,8 +112,15 @@ fn what_cannot_be_carried_over_is_refused_by_name_with_the_reason() {
         format!("server {{ location / {{ proxy_pass http://127.0.0.1:1; {inside} }} }}")
     };
     for (inside, reason) in [
-        ("rewrite ^ /x;", "\"rewrite\" is not supported: there is nothing like it yet"),
-        ("if ($host) { unknown x; }", "\"if\" is not supported"),
+        ("rewrite ^ /x lasst;", "invalid parameter \"lasst\""),
+        ("if ($host) { unknown x; }", "unknown directive \"unknown\""),
+        ("if $host { break; }", "invalid condition \"$host\""),
+        ("if ($host is x) { break; }", "invalid condition \"($host\""),
+        ("if (host) { break; }", "invalid condition \"(host)\""),
+        ("set host x;", "`set` needs a variable: `host`"),
+        ("set $host x;", "variable cannot be set: `$host`"),
+        ("error_page 200 /x;", "value \"200\" must be between 300 and 599"),
+        ("error_page 404 =x /x;", "invalid value \"=x\""),
         ("limit_req zone=a;", "\"limit_req\" is not supported"),
         (
             "fastcgi_pass x;",
@@ -121,7 +128,7 @@ fn what_cannot_be_carried_over_is_refused_by_name_with_the_reason() {
         ),
         ("alias /srv;", "no files are served"),
         ("auth_basic x;", "\"auth_basic\" is not supported"),
-        ("location /a { }", "a \"location\" in a location is not supported"),
+        ("location /a { }", "location \"/a\" is not supported: no files are served"),
         ("allow 10.0.0.1; deny 10.0.0.2; allow all;", "may take turns only once"),
         ("proxy_set_header A b; proxy_set_header a c;", "header \"a\" is set twice in one block"),
         ("add_header A ${env:HOME};", "the closing bracket in \"env\" variable is missing"),

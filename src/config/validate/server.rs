@@ -75,6 +75,7 @@ fn from_keys(cx: &mut Context<'_>, keys: &ServerKeys, own: Arc<Location>) -> Ser
         send_timeout,
         large_client_header_buffers,
         max_headers,
+        accept_bare_lf,
         keepalive_timeout,
         keepalive_requests,
     } = keys;
@@ -90,6 +91,7 @@ fn from_keys(cx: &mut Context<'_>, keys: &ServerKeys, own: Arc<Location>) -> Ser
         send_timeout: send_timeout.with_default().0,
         max_head_size: usize::try_from(max_head_size).unwrap_or(usize::MAX),
         max_headers: max_headers.with_default().get(),
+        accept_bare_lf: accept_bare_lf.with_default().value,
         keepalive_timeout: keepalive_timeout.with_default().0,
         keepalive_requests: keepalive_requests.with_default().get(),
         own,

@@ -35,6 +35,8 @@ pub(super) enum Step {
 pub(super) struct Limits {
     pub(super) head_size: usize,
     pub(super) fields: usize,
+    /// Lines of a head may end without CR (RFC 9112 §2.2 lets a server take them).
+    pub(super) bare_lf: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +119,10 @@ impl Framing {
                     self.state = State::Head { seen: 0, empty_lines: empty_lines + 1 };
                     return Ok(Step::Skip(2));
                 }
+                [b'\n', ..] if self.limits.bare_lf && empty_lines < MAX_EMPTY_LINES => {
+                    self.state = State::Head { seen: 0, empty_lines: empty_lines + 1 };
+                    return Ok(Step::Skip(1));
+                }
                 [b'\r'] => return Ok(Step::More),
                 _ => check_start(bytes)?,
             }
@@ -128,7 +134,11 @@ impl Framing {
             if at > self.limits.head_size {
                 break;
             }
-            let line = line.strip_suffix(b"\r").ok_or(Refusal::Bad("a line ends without CR"))?;
+            let line = match line.strip_suffix(b"\r") {
+                Some(line) => line,
+                None if self.limits.bare_lf => line,
+                None => return Err(Refusal::Bad("a line ends without CR")),
+            };
             if line.is_empty() {
                 return self.end_of_head(&bytes[..at]);
             }

@@ -44,7 +44,8 @@ use Refusal::Bad;
 /// Checks a whole head, its empty line included.
 pub(super) fn check(bytes: &[u8], max_fields: usize) -> Result<Head, Refusal> {
     // The CR of the last line stays, as on every other: one of them is its end, a second is not.
-    let mut lines = bytes.strip_suffix(b"\n\r\n").unwrap_or(bytes).split(|b| *b == b'\n');
+    let fields = bytes.strip_suffix(b"\n\r\n").or_else(|| bytes.strip_suffix(b"\n\n"));
+    let mut lines = fields.unwrap_or(bytes).split(|b| *b == b'\n');
     let request_line = lines.next().map(trim_cr).unwrap_or_default();
     let request = check_request_line(request_line)?;
     let mut fields = Fields::default();
@@ -58,7 +59,7 @@ pub(super) fn check(bytes: &[u8], max_fields: usize) -> Result<Head, Refusal> {
     fields.conclude(&request)
 }
 
-/// Every line has been seen to end with CR LF (`guard::framing`).
+/// Every line has been seen to end with CR LF, or may end without CR (`guard::framing`).
 fn trim_cr(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }

@@ -122,7 +122,11 @@ pub(super) struct Guard {
 impl Guard {
     /// Guards a connection by the limits of the listener's default server.
     pub(super) fn new(conn: Conn, server: &Server, verdicts: Arc<Verdicts>) -> Self {
-        let limits = Limits { head_size: server.max_head_size, fields: server.max_headers };
+        let limits = Limits {
+            head_size: server.max_head_size,
+            fields: server.max_headers,
+            bare_lf: server.accept_bare_lf,
+        };
         Self {
             conn: Clocked::new(conn, server.send_timeout),
             framing: Framing::new(limits),

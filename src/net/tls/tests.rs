@@ -66,6 +66,7 @@ fn server(host: &str, certificates: Vec<CertificatePair>) -> Server {
         send_timeout: second,
         max_head_size: 32768,
         max_headers: 100,
+        accept_bare_lf: false,
         keepalive_timeout: second,
         keepalive_requests: 1000,
         own: Arc::new(nowhere()),

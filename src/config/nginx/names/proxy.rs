@@ -43,7 +43,7 @@ pub(super) const ROWS: &[Row] = &[
     ("proxy_http_version", "hsl", "1", Done),
     ("proxy_ignore_client_abort", "hsl", "flag", Off(NOT_YET)),
     ("proxy_ignore_headers", "hsl", "1+", Nothing(X_ACCEL)),
-    ("proxy_intercept_errors", "hsl", "flag", Off(NOT_YET)),
+    ("proxy_intercept_errors", "hsl", "flag", Done),
     ("proxy_limit_rate", "hsl", "1", Off(NOT_YET)),
     ("proxy_max_temp_file_size", "hsl", "1", Nothing(BUFFERS)),
     ("proxy_method", "hsl", "1", Refused(NOT_YET)),

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const LIMITS: Limits = Limits { head_size: 1024, fields: 10 };
+const LIMITS: Limits = Limits { head_size: 1024, fields: 10, bare_lf: false };
 
 /// Feeds bytes in pieces; gives back what was released and how it ended.
 fn feed(bytes: &[u8], pieces: impl Iterator<Item = usize>) -> (Vec<u8>, Option<Refusal>) {
@@ -31,6 +31,25 @@ fn feed(bytes: &[u8], pieces: impl Iterator<Item = usize>) -> (Vec<u8>, Option<R
 
 fn whole(bytes: &[u8]) -> (Vec<u8>, Option<Refusal>) {
     feed(bytes, std::iter::once(bytes.len()))
+}
+
+#[test]
+fn lines_may_end_without_cr_where_that_is_accepted() {
+    let lenient = |request: &[u8]| {
+        let mut framing = Framing::new(Limits { bare_lf: true, ..LIMITS });
+        framing.step(request)
+    };
+    for request in
+        ["GET / HTTP/1.0\nA: b\n\n", "GET / HTTP/1.0\r\nA: b\n\r\n", "GET / HTTP/1.0\r\n\n"]
+    {
+        assert_eq!(lenient(request.as_bytes()), Step::Release(request.len()), "{request:?}");
+        assert_eq!(refusal(request), Some(Refusal::Bad("a line ends without CR")));
+    }
+    assert_eq!(lenient(b"\nGET"), Step::Skip(1));
+    let two_hosts = "GET / HTTP/1.1\nHost: a\nHost: b\n\n";
+    assert!(matches!(lenient(two_hosts.as_bytes()), Step::Refuse(Refusal::Bad(_))));
+    let stray_cr = "GET / HTTP/1.1\nHost: a\r\r\n\n";
+    assert!(matches!(lenient(stray_cr.as_bytes()), Step::Refuse(Refusal::Bad(_))));
 }
 
 fn refusal(request: &str) -> Option<Refusal> {
