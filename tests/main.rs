@@ -24,6 +24,7 @@ mod nginx;
 mod process;
 mod reload;
 mod renegotiation;
+mod scripts;
 mod security;
 mod support;
 mod tunnel;

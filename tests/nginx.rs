@@ -18,10 +18,10 @@ use crate::support::{address, eventually, within};
 const EXAMPLE: &str = include_str!("../conf/examples/nginx.conf");
 
 /// A process that runs a file; killed on drop.
-struct Running(Child);
+pub struct Running(Child);
 
 impl Running {
-    async fn start(file: &Path, listen: SocketAddr) -> Self {
+    pub async fn start(file: &Path, listen: SocketAddr) -> Self {
         let child = Command::new(env!("CARGO_BIN_EXE_wayhold"))
             .arg("-c")
             .arg(file)

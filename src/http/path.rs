@@ -77,6 +77,37 @@ pub(super) fn escape_args(text: &str) -> String {
     out
 }
 
+/// A URL to send a client to, built of pieces that may be escaped: what needs no escape has none, up
+/// to the arguments (nginx's `NGX_UNESCAPE_REDIRECT`).
+pub(super) fn unescape_redirect(url: &str) -> String {
+    let (mut out, mut rest) = (String::with_capacity(url.len()), url);
+    while let Some(at) = rest.find(['%', '?']) {
+        out.push_str(&rest[..at]);
+        let code = rest.get(at + 1..at + 3).filter(|_| rest[at..].starts_with('%'));
+        let byte = code.and_then(|code| u8::from_str_radix(code, 16).ok()).map(char::from);
+        match byte {
+            Some('?') => {
+                out.push('?');
+                rest = &rest[at + 3..];
+                break;
+            }
+            Some(plain @ '&'..='~') => {
+                out.push(plain);
+                rest = &rest[at + 3..];
+            }
+            _ if rest[at..].starts_with('?') => {
+                rest = &rest[at..];
+                break;
+            }
+            _ => {
+                out.push('%');
+                rest = &rest[at + 1..];
+            }
+        }
+    }
+    out + rest
+}
+
 fn push_encoded(byte: u8, out: &mut String) {
     let digit = |n: u8| char::from(b"0123456789ABCDEF"[usize::from(n)]);
     out.extend(['%', digit(byte >> 4), digit(byte & 15)]);
@@ -104,6 +135,18 @@ mod tests {
         }
         for raw in ["/..", "/a/../..", "/%2e%2e/", "/a%00b", "/a%", "/a%2", "/a%zz", "/%ff", "a"] {
             assert_eq!(normalise(raw), None, "{raw}");
+        }
+    }
+
+    #[test]
+    fn what_a_client_is_sent_to_is_escaped_where_it_must_be() {
+        for (built, url) in [
+            ("http%3A%2F%2Fa%2F%3Fb%3Dc", "http://a/?b%3Dc"),
+            ("http%3A%2F%2Fa%0D%0Ab", "http://a%0D%0Ab"),
+            ("/a%20b%zz%é%", "/a%20b%zz%é%"),
+            ("/a?b=%2F", "/a?b=%2F"),
+        ] {
+            assert_eq!(unescape_redirect(built), url);
         }
     }
 

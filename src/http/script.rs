@@ -124,6 +124,7 @@ fn rewrite(exchange: &mut Exchange<'_>, rewrite: &Rewrite, ran: &mut Ran) -> Res
             _ => StatusCode::FOUND,
         };
         let args = args.filter(|args| !args.is_empty()).map(|args| format!("?{args}"));
+        let path = path::unescape_redirect(&path);
         let location = format!("{path}{}", args.unwrap_or_default());
         let response = respond::returned(status, location, true);
         return Err(Stop::Answer(Box::new((response, None))));

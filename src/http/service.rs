@@ -141,10 +141,17 @@ pub(super) async fn serve(
     };
     // 7. A connection that is to end says so; behind an upgrade request nothing is HTTP any more.
     let last = wants_upgrade
+        || !is_kept(parts)
         || number >= site.model.keepalive_requests
         || site.model.keepalive_timeout.is_zero()
         || *session.draining.borrow();
     answer(response, timeout, finish, last)
+}
+
+/// Whether the client keeps its connection: in HTTP/1.0 it asks for that.
+fn is_kept(parts: &Parts) -> bool {
+    parts.version != http::Version::HTTP_10
+        || handshake::has_token(&parts.headers, &CONNECTION, "keep-alive")
 }
 
 /// The 101. The connection's place goes on to the tunnel.

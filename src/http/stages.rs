@@ -62,8 +62,18 @@ pub(super) async fn act(
                 (answer.0.status(), answer)
             }
             Ok(outcome) => break outcome,
-            Err(Stop::Answer(answer)) => break Outcome::Answer(*answer),
-            Err(Stop::Refused(refused)) => (refused.status(), refusal(&refused)),
+            Err(Stop::Answer(answer)) if !answer.0.status().is_redirection() => {
+                break Outcome::Answer(*answer);
+            }
+            // What is told by itself is not told under the status of an error before it.
+            Err(Stop::Answer(answer)) => {
+                exchange.state.status = None;
+                (answer.0.status(), *answer)
+            }
+            Err(Stop::Refused(refused)) => {
+                exchange.state.status = None;
+                (refused.status(), refusal(&refused))
+            }
             Err(Stop::Close) => return None,
         };
         match page(exchange, status) {

@@ -11,6 +11,7 @@ mod framing;
 pub mod fuzzing;
 mod head;
 
+use std::borrow::Cow;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -35,6 +36,8 @@ const READ: usize = 16 * 1024;
 const HELD: usize = 64 * 1024;
 /// What hyper sees in place of a refused request.
 const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n";
+/// Ours.
+const VERSION: &[u8] = b"HTTP/1.1";
 /// After a refusal the client's bytes are taken for a while, so that the answer is not lost to a
 /// reset.
 const LINGER: Duration = Duration::from_secs(2);
@@ -117,6 +120,8 @@ pub(super) struct Guard {
     refused: bool,
     ended: bool,
     lingered: usize,
+    /// Bytes that the client has got, up to the end of the first answer's version.
+    told: usize,
 }
 
 impl Guard {
@@ -145,6 +150,7 @@ impl Guard {
             refused: false,
             ended: false,
             lingered: 0,
+            told: 0,
         }
     }
 
@@ -333,13 +339,32 @@ impl AsyncRead for Guard {
     }
 }
 
+/// hyper answers HTTP/1.0 in HTTP/1.0; a server names the highest version it speaks (RFC 9110 §6.2).
+/// A connection's first bytes are an answer's; `told` of them are gone already.
+fn in_our_version(told: usize, bytes: &[u8]) -> Cow<'_, [u8]> {
+    let minor = VERSION.len() - 1 - told;
+    if bytes.get(minor) != Some(&b'0') {
+        return Cow::Borrowed(bytes);
+    }
+    let mut answer = bytes.to_vec();
+    answer[minor] = VERSION[VERSION.len() - 1];
+    Cow::Owned(answer)
+}
+
 impl AsyncWrite for Guard {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().conn).poll_write(cx, bytes)
+        let this = self.get_mut();
+        if this.told >= VERSION.len() {
+            return Pin::new(&mut this.conn).poll_write(cx, bytes);
+        }
+        let answer = in_our_version(this.told, bytes);
+        let len = ready!(Pin::new(&mut this.conn).poll_write(cx, &answer))?;
+        this.told += len;
+        Poll::Ready(Ok(len))
     }
 
     fn poll_write_vectored(
@@ -347,6 +372,10 @@ impl AsyncWrite for Guard {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.told < VERSION.len() {
+            let first = slices.iter().find(|slice| !slice.is_empty());
+            return self.poll_write(cx, first.map_or(&[], |slice| slice));
+        }
         Pin::new(&mut self.get_mut().conn).poll_write_vectored(cx, slices)
     }
 
