@@ -39,6 +39,15 @@ rewrite = ['^/away/(.+)$ https://other.test/$1 permanent', 'break', { return = 5
 return = "200 here"
 
 [[server.location]]
+path = "/hop"
+error_page = "302 /hopped"
+return = "302 /first"
+
+[[server.location]]
+path = "/hopped"
+return = "200 hopped"
+
+[[server.location]]
 path = "/silent"
 return = 444
 
@@ -94,6 +103,8 @@ server {
     rewrite ^/away/(.+)$ https://other.test/$1 permanent;
     return 200 here;
   }
+  location /hop { error_page 302 /hopped; return 302 /first; }
+  location /hopped { return 200 hopped; }
   location /silent { return 444; }
   location /circle { rewrite ^ /circle last; }
   location = /missing { internal; return 200 "nothing at $request_uri"; }
@@ -142,6 +153,8 @@ async fn behaves(listen: SocketAddr) {
     fits("DELETE /new/", "", &["405 Method Not Allowed"]).await;
     fits("GET /regex/42/a/b", "", &["42 and a/b"]).await;
     fits("GET /away/x%2Fy?q=1", "", &["301 Moved", "Location: https://other.test/x/y?q=1"]).await;
+    fits("GET /hop", "", &["302 Found", "/first\r\n", "\r\n\r\nhopped"]).await;
+    fits("GET /chat?x=1", "", &["301 Moved", "/chat/?x=1\r\n"]).await;
     fits("GET /nowhere", "", &["404 Not Found", "nothing at /nowhere"]).await;
     fits("GET /missing", "", &["404 Not Found", "nothing at /missing"]).await;
     fits("GET /circle", "", &["500 Internal"]).await;

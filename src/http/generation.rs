@@ -283,6 +283,9 @@ impl Builder<'_> {
             let index = self.route(server, location, routes)?;
             let nested = self.table(server, &location.nested, routes)?;
             table.add(&location.path, index, nested);
+            if matches!(location.action, Action::Proxy(_)) {
+                table.add_slash(&location.path, index);
+            }
         }
         Ok(table)
     }

@@ -16,6 +16,8 @@ pub struct RouteTable {
     prefixes: Vec<Prefix>,
     patterns: Vec<(Regex, usize)>,
     named: HashMap<String, usize>,
+    /// Paths that lack only the last slash of a prefix.
+    slashed: HashMap<String, usize>,
     /// What stands in them, where something does.
     nested: HashMap<usize, RouteTable>,
 }
@@ -34,6 +36,20 @@ pub struct Found {
     pub location: usize,
     /// Bytes of the path that it matched: what a `proxy_pass` with a URI replaces.
     pub matched: usize,
+    /// It lacks the slash at the end: the client is to ask for it with one.
+    lacks_slash: bool,
+}
+
+impl Found {
+    /// A location, and how much of the path it stands for.
+    pub const fn new(location: usize, matched: usize) -> Self {
+        Self { location, matched, lacks_slash: false }
+    }
+
+    /// Whether the client is to ask for the path with a slash at its end.
+    pub const fn lacks_slash(self) -> bool {
+        self.lacks_slash
+    }
 }
 
 impl RouteTable {
@@ -69,6 +85,15 @@ impl RouteTable {
         self.named.get(name).copied()
     }
 
+    /// Requests for this path without the slash at its end are for the location too.
+    pub fn add_slash(&mut self, path: &LocationPath, location: usize) {
+        if let LocationPath::Prefix { path, .. } = path
+            && let Some(bare) = path.strip_suffix('/').filter(|bare| !bare.is_empty())
+        {
+            self.slashed.entry(bare.to_owned()).or_insert(location);
+        }
+    }
+
     /// The location of a normalised path.
     pub fn find(&self, path: &str) -> Option<Found> {
         self.search(path).map(|(found, _)| found)
@@ -78,11 +103,16 @@ impl RouteTable {
     fn search(&self, path: &str) -> Option<(Found, bool)> {
         let matched = path.len();
         if let Some(location) = self.exact.get(path) {
-            return Some((Found { location: *location, matched }, true));
+            return Some((Found::new(*location, matched), true));
         }
         let longest = self.prefixes.iter().find(|prefix| path.starts_with(&prefix.path));
-        let mut found =
-            longest.map(|prefix| Found { location: prefix.location, matched: prefix.path.len() });
+        if let Some(location) = self.slashed.get(path)
+            && longest.is_none_or(|prefix| prefix.path != path)
+        {
+            let found = Found { lacks_slash: true, ..Found::new(*location, matched) };
+            return Some((found, true));
+        }
+        let mut found = longest.map(|prefix| Found::new(prefix.location, prefix.path.len()));
         if let Some((inner, certain)) =
             longest.and_then(|prefix| self.inside(prefix.location, path))
         {
@@ -95,7 +125,7 @@ impl RouteTable {
             let pattern = self.patterns.iter().find(|(regex, _)| regex.is_match(path));
             if let Some((_, location)) = pattern {
                 let inner = self.inside(*location, path).map(|(found, _)| found);
-                return Some((inner.unwrap_or(Found { location: *location, matched }), true));
+                return Some((inner.unwrap_or(Found::new(*location, matched)), true));
             }
         }
         found.map(|found| (found, false))
@@ -143,6 +173,26 @@ mod tests {
             assert_eq!(outer.find(path).map(|found| found.location), Some(location), "{path}");
         }
         assert_eq!((outer.find("@x"), outer.named("@x")), (None, Some(2)));
+    }
+
+    #[test]
+    fn a_slash_that_lacks_is_asked_for() {
+        let paths =
+            [prefix("/a/", false), prefix("/a-b", false), prefix("/", false), pattern("a$")];
+        let mut table = table(&paths);
+        table.add_slash(&paths[0], 0);
+        table.add_slash(&paths[2], 2);
+        let found = |table: &RouteTable, path: &str| {
+            table.find(path).map(|found| (found.location, found.lacks_slash()))
+        };
+        for (path, expected) in
+            [("/a", (0, true)), ("/a/", (0, false)), ("/a-b", (1, false)), ("/", (2, false))]
+        {
+            assert_eq!(found(&table, path), Some(expected), "{path}");
+        }
+        // a location of its own needs no slash
+        table.add(&prefix("/a", true), 4, RouteTable::default());
+        assert_eq!(found(&table, "/a"), Some((4, false)));
     }
 
     #[test]

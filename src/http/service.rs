@@ -120,7 +120,7 @@ pub(super) async fn serve(
         client: Client::of(&session.connection, &parts.headers, &site.model.own.real_ip),
         site,
         route: site.own(),
-        found: Found { location: 0, matched: 0 },
+        found: Found::new(0, 0),
         state: State::new(String::new()),
         request_id: RequestId::default(),
     };

@@ -4,7 +4,8 @@
 
 use std::sync::Arc;
 
-use http::{Method, Response, StatusCode};
+use http::header::{HeaderName, HeaderValue, LOCATION, WWW_AUTHENTICATE};
+use http::{HeaderMap, Method, Response, StatusCode};
 use hyper::body::Incoming;
 
 use super::client::Client;
@@ -55,6 +56,8 @@ pub(super) async fn act(
     finish: &mut Finish,
 ) -> Option<Outcome> {
     let mut entry = Entry::Server;
+    // What an answer said that a page stands in for.
+    let mut kept = Vec::new();
     let mut outcome = loop {
         let result = process(exchange, entry, &mut incoming, wants_upgrade, finish).await;
         let (status, answer) = match result {
@@ -79,6 +82,7 @@ pub(super) async fn act(
         match page(exchange, status) {
             None => break Outcome::Answer(answer),
             Some(Page::At(next)) => {
+                kept = kept_of(answer.0.headers());
                 if exchange.state.method.is_some() {
                     incoming = None;
                 }
@@ -92,7 +96,9 @@ pub(super) async fn act(
             if let Some(status) = exchange.state.status {
                 *response.status_mut() = StatusCode::from_u16(status).unwrap_or(response.status());
             }
-            (response.status(), response.headers_mut())
+            let (status, headers) = (response.status(), response.headers_mut());
+            keep(kept, status, headers);
+            (status, headers)
         }
         Outcome::Switching(head, _) => (head.status(), head.headers_mut()),
     };
@@ -104,6 +110,26 @@ pub(super) async fn act(
         finish.record.request_id = exchange.request_id.get().into();
     }
     Some(outcome)
+}
+
+/// Where a redirect leads, and how a client is asked who it is.
+fn kept_of(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+    let values = |name: HeaderName| {
+        headers.get_all(&name).into_iter().cloned().map(|value| (name.clone(), value)).collect()
+    };
+    let kept: [Vec<_>; 2] = [LOCATION, WWW_AUTHENTICATE].map(values);
+    kept.concat()
+}
+
+/// Adds what the page that stands in does not say itself.
+fn keep(kept: Vec<(HeaderName, HeaderValue)>, status: StatusCode, headers: &mut HeaderMap) {
+    let redirects = status.is_redirection() && !headers.contains_key(LOCATION);
+    let asks = status == StatusCode::UNAUTHORIZED && !headers.contains_key(WWW_AUTHENTICATE);
+    for (name, value) in kept {
+        if name == LOCATION && redirects || name == WWW_AUTHENTICATE && asks {
+            headers.append(name, value);
+        }
+    }
 }
 
 fn refusal(refused: &Refused) -> Answer {
@@ -139,10 +165,13 @@ async fn process<'a>(
     };
     loop {
         let (route, found) = match named.take() {
-            Some(route) => (route, Found { location: 0, matched: exchange.state.path.len() }),
+            Some(route) => (route, Found::new(0, exchange.state.path.len())),
             None => site.route(&exchange.state.path).ok_or(Refused::NotFound)?,
         };
         enter(exchange, route, found, finish);
+        if found.lacks_slash() {
+            return Err(with_slash(exchange));
+        }
         if route.location.internal && !exchange.state.internal {
             return Err(Refused::NotFound.into());
         }
@@ -156,6 +185,15 @@ async fn process<'a>(
         exchange.state.change()?;
     }
     run(exchange, incoming, wants_upgrade, finish).await
+}
+
+/// Sends the client to the path with a slash at its end, as nginx does for what is proxied.
+fn with_slash(exchange: &Exchange<'_>) -> Stop {
+    let args = exchange.state.args(exchange.parts).map(|args| format!("?{args}"));
+    let path = path::encode(&exchange.state.path);
+    let location = format!("{path}/{}", args.unwrap_or_default());
+    let response = respond::returned(StatusCode::MOVED_PERMANENTLY, location, true);
+    Stop::Answer(Box::new((response, None)))
 }
 
 /// What holds from here on is the route's.

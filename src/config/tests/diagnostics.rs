@@ -73,5 +73,8 @@ snapshots! {
     https_to_a_group: "[upstream.chat]\nservers = [\"127.0.0.1:1\"]\n[[server]]\nlisten = 80\n[[server.location]]\npath = \"/\"\nproxy_pass = \"https://chat\"\n";
     metrics_on_a_server_port: format!("[metrics]\nlisten = \"127.0.0.1:80\"\npath = \"metrics\"\n{}", around("", ""));
     return_before_locations: around("return = 404", "");
+    locations_out_of_place: "[[server]]\nlisten = 80\n[[server.location]]\npath = \"/a/\"\nreturn = 404\n[[server.location.location]]\npath = \"/b/\"\nreturn = 404\n[[server.location.location]]\npath = \"@x\"\nreturn = 404\n[[server.location]]\npath = \"= /c\"\nreturn = 404\n[[server.location.location]]\npath = \"/c/d\"\nreturn = 404\n";
+    steps: around("", "rewrite = [\"^/a\", \"^/a /b lasst\", \"^/( /b\", { set = \"$a\" }, { set = \"b\", value = \"1\" }, { set = \"$host\" }, { regex = \"^/\" }, { if = \"host\", return = 403 }, { if = \"$a is b\", break = true }, { set = \"$c\", regex = \"x\" }, { flag = \"last\", break = true }]");
+    error_pages: around("", "error_page = [\"/x\", \"200 /x\", \"404 =1 /x\", { codes = 404 }, { codes = 404, to = \"$nothing\" }]");
     everything_at_once: "shutdown_timeout = 25\n[[server]]\nlisten = \"80 sl\"\nserver_nam = \"a\"\n[[server.location]]\npath = \"ws\"\nproxy_pass = \"http://nowhere.test\"\n";
 }

@@ -74,16 +74,17 @@ pub(super) fn location(
         answer: r#return.get(),
         script,
         internal: internal.copied().unwrap_or(false),
-        nested: locations(cx, sections, &levels),
+        nested: locations(cx, sections, &levels, path.get()),
     };
     build(cx, parts, &levels)
 }
 
-/// The locations of a server or of a location.
+/// The locations of a server, or of the location with the path `around`.
 pub(super) fn locations(
     cx: &mut Context<'_>,
     sections: &[At<LocationSection>],
     levels: &Levels<'_>,
+    around: Option<&At<Written<LocationPath>>>,
 ) -> Vec<Arc<Location>> {
     let mut paths: BTreeMap<String, &Place> = BTreeMap::new();
     let mut locations = Vec::new();
@@ -92,6 +93,9 @@ pub(super) fn locations(
         let Some(path) = section.path.get() else {
             continue;
         };
+        if let Some(around) = around {
+            check_place(cx, path, around);
+        }
         if let Some(first) = paths.get(&identity(&path.value.value)) {
             let message = format!("two locations with one path: {}", quote(&path.text));
             cx.out.push(
@@ -103,6 +107,32 @@ pub(super) fn locations(
         paths.entry(identity(&path.value.value)).or_insert(&path.place);
     }
     locations
+}
+
+/// A location has to stand where a request for it can come.
+fn check_place(
+    cx: &mut Context<'_>,
+    path: &At<Written<LocationPath>>,
+    around: &At<Written<LocationPath>>,
+) {
+    use LocationPath::{Exact, Named, Prefix, Regex};
+    let why = match (&around.value.value, &path.value.value) {
+        (_, Named(_)) => "a location by name stands in a server",
+        (Exact(_), _) => "nothing stands in a location for one path",
+        (Named(_), _) => "nothing stands in a location by name",
+        (Prefix { path: outer, .. }, Exact(inner) | Prefix { path: inner, .. })
+            if !inner.starts_with(outer.as_str()) =>
+        {
+            "its path is outside of that of the location around it"
+        }
+        (Prefix { .. } | Regex(_), _) => return,
+    };
+    let message = format!("location cannot stand here: {}: {why}", quote(&path.text));
+    cx.out.push(
+        Diagnostic::error(&path.place, message)
+            .see(&around.place, "the location around it")
+            .help("move it out"),
+    );
 }
 
 /// Two locations of one identity match the same requests.

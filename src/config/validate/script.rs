@@ -87,7 +87,8 @@ fn step(
         return None;
     }
     for (absent, of, needs) in [
-        (replacement.is_absent() && flag.is_absent() || !regex.is_absent(), "replacement", "regex"),
+        (replacement.is_absent() || !regex.is_absent(), "replacement", "regex"),
+        (flag.is_absent() || !regex.is_absent(), "flag", "regex"),
         (value.is_absent() || !set.is_absent(), "value", "set"),
         (inner.is_absent() || !r#if.is_absent(), "rewrite", "if"),
         (location.is_absent() || !r#if.is_absent(), "location", "if"),

@@ -190,5 +190,5 @@ fn locations(
         ),
         _ => {}
     }
-    location::locations(cx, sections, levels)
+    location::locations(cx, sections, levels, None)
 }
