@@ -17,6 +17,7 @@ mod dead_peers;
 mod endings;
 mod examples;
 mod faults;
+mod files;
 mod hostile;
 mod http;
 mod layers;

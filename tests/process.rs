@@ -163,3 +163,53 @@ async fn plain_http_on_a_tls_port_gets_a_hint_and_tls_on_a_plain_port_an_end() {
     let _reset = within("the end", stream.read_to_end(&mut answer)).await;
     assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 400"));
 }
+
+#[tokio::test]
+async fn the_command_line_is_nginx_s() {
+    let folder = Proxy::folder();
+    let (listen, dir) = (address(8080), folder.path().to_str().unwrap());
+    let write = |text: &str| std::fs::write(folder.path().join("nginx.conf"), text).unwrap();
+    let server =
+        format!("events {{}}\nhttp {{ server {{ listen {listen}; return 200 here; }} }}\n");
+    write(&server);
+    let said = |output: &Output| {
+        String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned()
+    };
+
+    let version = said(&wayhold(&["-V"]));
+    for line in [
+        "wayhold/",
+        "nginx version: nginx/1.22.1",
+        "TLS SNI support enabled",
+        "--with-http_ssl_module",
+    ] {
+        assert!(version.contains(line), "{version}");
+    }
+    assert!(said(&wayhold(&["-?"])).contains("-g <DIRECTIVES>"));
+    let tested = ["-p", dir, "-c", "nginx.conf"];
+    let dumped = wayhold(&[&tested[..], &["-T"]].concat());
+    assert!(said(&dumped).contains(&format!("# configuration file {dir}/nginx.conf:\n{server}")));
+    assert_eq!(said(&wayhold(&[&tested[..], &["-t", "-q"]].concat())), "");
+    let twice = wayhold(&[&tested[..], &["-t", "-g", "daemon off; daemon off;"]].concat());
+    assert_eq!(twice.status.code(), Some(1));
+    assert!(said(&twice).contains("\"daemon\" directive is duplicate in command line:1"));
+
+    // in the background, until it is told to stop
+    let globals = format!("pid {dir}/wayhold.pid;");
+    let started = wayhold(&[&tested[..], &["-e", "error.log", "-g", &globals]].concat());
+    assert_eq!(started.status.code(), Some(0), "{}", said(&started));
+    let answer = client::exchange(listen, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    assert!(answer.await.ends_with("here"));
+    assert!(folder.path().join("error.log").exists());
+    // a second one finds the port taken, and says so before it leaves the terminal
+    let other = format!("pid {dir}/other.pid;");
+    let second = wayhold(&[&tested[..], &["-g", &other]].concat());
+    assert_eq!(second.status.code(), Some(1));
+    assert!(said(&second).contains(&listen.to_string()), "{}", said(&second));
+    let stopped = wayhold(&[&tested[..], &["-s", "stop", "-g", &globals]].concat());
+    assert_eq!(stopped.status.code(), Some(0), "{}", said(&stopped));
+    eventually("the process to end", async || {
+        (!folder.path().join("wayhold.pid").exists()).then_some(())
+    })
+    .await;
+}

@@ -9,6 +9,8 @@ use serde_json::{Map, Value, json};
 
 use super::record::{Record, TunnelStats};
 use super::redact;
+use crate::config::model::Escape;
+use crate::config::template::{Piece, Var};
 use crate::ending::Ending;
 
 /// What a line is about.
@@ -41,6 +43,62 @@ pub(super) fn combined(record: &Record, event: Event<'_>, zone: &TimeZone) -> St
     line.push_str(&escaped(or_dash(&record.user_agent)));
     line.push_str("\"\n");
     line
+}
+
+/// A line of a shape of its own, with what has been waited for.
+pub(super) fn custom(record: &Record, event: Event<'_>, zone: &TimeZone) -> String {
+    let (bytes, took) = match event {
+        Event::Close(_, stats) => (stats.bytes[1], record.request_time + stats.duration),
+        _ => (record.body_bytes_sent, record.request_time),
+    };
+    // A client that went away before anything was decided has no line of its own.
+    let Some(pieces) = &record.line else {
+        return combined(record, event, zone);
+    };
+    let now = Timestamp::now();
+    let local = || now.to_zoned_datetime(zone.clone());
+    let mut line = String::new();
+    for piece in pieces.iter() {
+        let value = match piece {
+            Piece::Text(text) => {
+                line.push_str(text);
+                continue;
+            }
+            Piece::Late(Var::RequestTime) => decimal(took),
+            Piece::Late(Var::BytesSent | Var::BodyBytesSent) => bytes.to_string(),
+            Piece::Late(Var::UpstreamResponseTime) => {
+                record.upstream_response_time.map_or_else(|| "-".to_owned(), decimal)
+            }
+            Piece::Late(Var::RequestCompletion) => {
+                if record.status == 499 { "" } else { "OK" }.to_owned()
+            }
+            Piece::Late(Var::TimeIso8601) => local().strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
+            Piece::Late(Var::TimeLocal) => local().strftime("%d/%b/%Y:%H:%M:%S %z").to_string(),
+            Piece::Late(_) => {
+                let ms = now.as_millisecond();
+                format!("{}.{:03}", ms / 1000, ms % 1000)
+            }
+        };
+        line.push_str(&value);
+    }
+    line.push('\n');
+    line
+}
+
+fn decimal(time: Duration) -> String {
+    format!("{}.{:03}", time.as_secs(), time.subsec_millis())
+}
+
+/// How a value is escaped; one that is empty is `-`.
+pub fn escaping(escape: Escape) -> fn(&str) -> String {
+    match escape {
+        Escape::Default => |text| escaped(or_dash(text)),
+        Escape::Json => |text| {
+            let quoted = Value::from(text).to_string();
+            quoted[1..quoted.len() - 1].to_owned()
+        },
+        Escape::None => str::to_owned,
+    }
 }
 
 /// One JSON object; fields without a value are left out.

@@ -8,5 +8,6 @@ mod record;
 mod redact;
 mod writer;
 
-pub use record::{Record, TunnelStats, WsRecord};
+pub use format::escaping;
+pub use record::{Also, Record, TunnelStats, WsRecord};
 pub use writer::{Log, Writer};

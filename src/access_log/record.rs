@@ -4,6 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::writer::Log;
+use crate::config::template::Piece;
+
 /// One request, or the request that opened a tunnel. Filled by `http` as it learns.
 #[derive(Clone, Debug, Default)]
 pub struct Record {
@@ -49,9 +52,18 @@ pub struct Record {
     pub ssl_protocol: &'static str,
     /// The `traceparent` field.
     pub traceparent: Box<str>,
+    /// Answering, of the last peer.
+    pub upstream_response_time: Option<Duration>,
+    /// A line of its own shape, as far as it is known.
+    pub line: Option<Box<Vec<Piece>>>,
+    /// More logs, and their lines.
+    pub also: Option<Box<Vec<Also>>>,
     /// Of a request that became a tunnel.
     pub ws: Option<Box<WsRecord>>,
 }
+
+/// Another log of a request, and its line, if that has a shape of its own.
+pub type Also = (Log, Option<Box<Vec<Piece>>>);
 
 /// What only tunnels have.
 #[derive(Clone, Debug, Default)]

@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 
 use super::file::ReopenableFile;
 use super::format::{self, Event};
-use super::record::{Record, TunnelStats};
+use super::record::{Also, Record, TunnelStats};
 use crate::config::model::{self, LogFormat};
 use crate::ending::Ending;
 
@@ -116,7 +116,13 @@ impl Writer {
         };
         let writer = Arc::clone(self);
         let zone = TimeZone::system();
-        Ok(Log(Arc::new(Inner { writer, target, format: log.format, open: log.open, zone })))
+        Ok(Log(Arc::new(Inner {
+            writer,
+            target,
+            format: log.format.clone(),
+            open: log.open,
+            zone,
+        })))
     }
 
     /// USR1: every file is opened again. Waits for nothing.
@@ -140,7 +146,10 @@ impl Writer {
 
 impl Log {
     /// Writes a finished request.
-    pub fn request(&self, record: Box<Record>) {
+    pub fn request(&self, mut record: Box<Record>) {
+        for (log, line) in also(&mut record) {
+            log.send(Job::Request(Box::new(Record { line, ..(*record).clone() })));
+        }
         self.send(Job::Request(record));
     }
 
@@ -152,7 +161,11 @@ impl Log {
     }
 
     /// Writes the line of a tunnel that ended.
-    pub fn tunnel_ended(&self, record: Box<Record>, ending: &Ending, stats: &TunnelStats) {
+    pub fn tunnel_ended(&self, mut record: Box<Record>, ending: &Ending, stats: &TunnelStats) {
+        for (log, line) in also(&mut record) {
+            let record = Box::new(Record { line, ..(*record).clone() });
+            log.send(Job::Close(record, *ending, *stats));
+        }
         self.send(Job::Close(record, *ending, *stats));
     }
 
@@ -164,9 +177,10 @@ impl Log {
     }
 
     fn line(&self, job: &Job) -> String {
-        let shape = match self.0.format {
+        let shape = match &self.0.format {
             LogFormat::Combined => format::combined,
             LogFormat::Json => format::json,
+            LogFormat::Custom(_) => format::custom,
         };
         let (record, event) = match job {
             Job::Request(record) => (record, Event::Request),
@@ -175,6 +189,11 @@ impl Log {
         };
         shape(record, event, &self.0.zone)
     }
+}
+
+/// More logs of a record.
+fn also(record: &mut Record) -> Vec<Also> {
+    record.also.take().map_or_else(Vec::new, |also| *also)
 }
 
 /// The thread: lines are gathered while more wait, and written when none does.
@@ -298,7 +317,8 @@ mod tests {
         });
         let writer = writer.unwrap();
         let path = if name.starts_with('/') { name.into() } else { folder.path().join(name) };
-        let config = model::AccessLog { path, format: LogFormat::Json, open: false };
+        let config =
+            model::AccessLog { path, format: LogFormat::Json, open: false, condition: None };
         let log = writer.open(&config).unwrap();
         (folder, writer, log, lost)
     }
@@ -338,7 +358,8 @@ mod tests {
         let (folder, writer, log, _) = setup("a.log");
         log.tunnel_opened(&Record::default());
         let path = folder.path().join("a.log");
-        let config = model::AccessLog { path, format: LogFormat::Combined, open: true };
+        let config =
+            model::AccessLog { path, format: LogFormat::Combined, open: true, condition: None };
         let other = writer.open(&config).unwrap();
         assert!(Arc::ptr_eq(&log.0.target, &other.0.target));
         other.tunnel_opened(&Record::default());

@@ -1,7 +1,9 @@
 //! Flags and verbs: nginx's where nginx has them.
 
 mod control;
+mod daemon;
 mod demo;
+mod version;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -25,6 +27,7 @@ struct Cli {
 }
 
 #[derive(Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "they are nginx's flags")]
 struct Flags {
     /// The configuration file
     #[arg(short = 'c', value_name = "FILE", default_value = DEFAULT_CONFIG)]
@@ -34,12 +37,24 @@ struct Flags {
     /// Test the configuration and exit
     #[arg(short = 't')]
     test: bool,
+    /// Test the configuration, print its files and exit
+    #[arg(short = 'T')]
+    dump: bool,
+    /// Say nothing of a test but what is wrong
+    #[arg(short = 'q')]
+    quiet: bool,
     /// Send a signal to the running process
     #[arg(short = 's', value_name = "SIGNAL")]
     signal: Option<control::Order>,
     /// Print the version and exit
-    #[arg(short = 'v', short_alias = 'V', long = "version")]
+    #[arg(short = 'v', long = "version")]
     version: bool,
+    /// Print the version and what of nginx is served, and exit
+    #[arg(short = 'V')]
+    features: bool,
+    /// Print help
+    #[arg(short = '?', action = clap::ArgAction::Help)]
+    usage: Option<bool>,
 }
 
 /// How a configuration file is read.
@@ -51,6 +66,12 @@ struct Reading {
     /// The language of the configuration; without it the file itself tells
     #[arg(long, value_name = "FORMAT", value_parser = format_named)]
     format: Option<Format>,
+    /// Directives of an nginx.conf that stand before those of the file
+    #[arg(short = 'g', value_name = "DIRECTIVES", default_value = "")]
+    globals: String,
+    /// The error log of a configuration that names none; `stderr` is standard error
+    #[arg(short = 'e', value_name = "FILE")]
+    error_log: Option<PathBuf>,
 }
 
 fn format_named(name: &str) -> Result<Format, String> {
@@ -63,11 +84,14 @@ fn format_named(name: &str) -> Result<Format, String> {
 
 impl Reading {
     fn of(self, path: PathBuf) -> Input {
-        let path = match &self.prefix {
+        let below = |path: PathBuf| match &self.prefix {
             Some(prefix) => prefix.join(path),
             None => path,
         };
-        Input { path, format: self.format, prefix: self.prefix }
+        let error_log = self.error_log.filter(|path| path.as_os_str() != "stderr").map(below);
+        let path = below(path);
+        let Self { prefix, format, globals, .. } = self;
+        Input { path, format, prefix, globals, error_log }
     }
 }
 
@@ -124,17 +148,19 @@ enum Verb {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.verb {
-        None if cli.flags.version => {
-            println!("wayhold version: wayhold/{}", env!("CARGO_PKG_VERSION"));
+        None if cli.flags.version || cli.flags.features => {
+            version::print(cli.flags.features);
             Ok(())
         }
         None => without_verb(cli.flags),
         Some(Verb::Run { config, reading }) => run(&reading.of(config)),
         Some(Verb::Check { file, config, reading }) => {
-            check(&reading.of(file.or(config).unwrap_or_else(|| DEFAULT_CONFIG.into())))
+            let path = file.or(config).unwrap_or_else(|| DEFAULT_CONFIG.into());
+            check(&reading.of(path), Telling::All)
         }
         Some(Verb::Convert { file, prefix }) => {
-            return convert(&Input { path: file, format: Some(Format::Nginx), prefix });
+            let format = Some(Format::Nginx);
+            return convert(&Input { path: file, format, prefix, ..Input::default() });
         }
         Some(Verb::Schema { markdown }) => {
             print_schema(markdown);
@@ -155,9 +181,11 @@ pub fn main() -> ExitCode {
 fn without_verb(flags: Flags) -> Result<(), String> {
     let input = flags.reading.of(flags.config);
     match flags.signal {
-        _ if flags.test => check(&input),
+        _ if flags.dump => check(&input, Telling::Texts),
+        _ if flags.test && flags.quiet => check(&input, Telling::Faults),
+        _ if flags.test => check(&input, Telling::All),
         Some(order) => control::send(&input, order),
-        None => run(&input),
+        None => daemon::start(&input),
     }
 }
 
@@ -165,21 +193,48 @@ fn run(input: &Input) -> Result<(), String> {
     server::run(input, || {}).map_err(|error| error.to_string())
 }
 
-fn check(input: &Input) -> Result<(), String> {
+/// What a test tells.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Telling {
+    /// What is wrong (`-q`).
+    Faults,
+    /// And whether all is well.
+    All,
+    /// And the files (`-T`).
+    Texts,
+}
+
+fn check(input: &Input, telling: Telling) -> Result<(), String> {
     let shown = input.path.display();
     match server::check(input) {
         Ok(checked) => {
             for warning in checked.warnings {
                 eprintln!("{warning}");
             }
+            if telling == Telling::Faults {
+                return Ok(());
+            }
             if checked.format == Format::Nginx {
                 eprintln!("wayhold: the configuration file {shown} syntax is ok");
             }
             eprintln!("wayhold: configuration file {shown} test is successful");
+            if telling == Telling::Texts {
+                return print_texts(&checked.texts);
+            }
             Ok(())
         }
         Err(error) => Err(format!("{error}\nwayhold: configuration file {shown} test failed")),
     }
+}
+
+/// Every file, under nginx's line for it.
+fn print_texts(texts: &[PathBuf]) -> Result<(), String> {
+    for path in texts {
+        let shown = path.display();
+        let text = std::fs::read_to_string(path).map_err(|error| format!("{shown}: {error}"))?;
+        println!("# configuration file {shown}:\n{text}");
+    }
+    Ok(())
 }
 
 fn convert(input: &Input) -> ExitCode {

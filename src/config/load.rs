@@ -13,7 +13,7 @@ use super::tree::{Kind, Node, Table};
 use super::world::World;
 
 /// Where a configuration is read from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Input {
     /// The main file.
     pub path: PathBuf,
@@ -22,11 +22,15 @@ pub struct Input {
     /// What relative paths of logs and of the pid file in an nginx.conf are relative to; without one,
     /// the folder of the file.
     pub prefix: Option<PathBuf>,
+    /// Directives of an nginx.conf that stand before those of the file (`-g`).
+    pub globals: String,
+    /// The error log of a configuration that names none.
+    pub error_log: Option<PathBuf>,
 }
 
 impl From<&Path> for Input {
     fn from(path: &Path) -> Self {
-        Self { path: path.to_owned(), format: None, prefix: None }
+        Self { path: path.to_owned(), ..Self::default() }
     }
 }
 
@@ -38,6 +42,8 @@ pub(super) struct Files {
     pub(super) main: Arc<Source>,
     /// Files that were read, absolute.
     pub(super) read: Vec<PathBuf>,
+    /// Those of them that are configurations.
+    pub(super) texts: Vec<PathBuf>,
     /// Directories that patterns look into, absolute.
     pub(super) include_dirs: BTreeSet<PathBuf>,
     /// Some file has no syntax or could not be read: what is missing may stand there.
@@ -54,7 +60,12 @@ pub(super) fn from_path(input: &Input, world: &dyn World, out: &mut Diagnostics)
     let main = loader.read(path, &absolute, None, input.format);
     if main.format == Format::Nginx {
         let prefix = input.prefix.as_deref().unwrap_or(&main.dir).to_owned();
-        return loader.finish_nginx(main, &prefix);
+        return loader.finish_nginx(main, &prefix, &input.globals);
+    }
+    if !input.globals.is_empty() {
+        let message = "directives of the command line are for an nginx.conf";
+        let error = Diagnostic::error(&Place::start_of(&main), message);
+        loader.out.push(error.help("leave `-g` out"));
     }
     loader.finish(main)
 }
@@ -79,7 +90,7 @@ pub(super) fn from_text(
     loader.sources = 1;
     match format {
         Format::Toml => loader.finish(main),
-        Format::Nginx => loader.finish_nginx(main, dir),
+        Format::Nginx => loader.finish_nginx(main, dir, ""),
     }
 }
 
@@ -88,6 +99,7 @@ struct Loader<'a> {
     out: &'a mut Diagnostics,
     sources: usize,
     files: Vec<PathBuf>,
+    texts: Vec<PathBuf>,
     include_dirs: BTreeSet<PathBuf>,
     incomplete: bool,
 }
@@ -99,6 +111,7 @@ impl<'a> Loader<'a> {
             out,
             sources: 0,
             files: Vec::new(),
+            texts: Vec::new(),
             include_dirs: BTreeSet::new(),
             incomplete: false,
         }
@@ -111,6 +124,7 @@ impl<'a> Loader<'a> {
             table,
             main,
             read: self.files,
+            texts: self.texts,
             include_dirs: self.include_dirs,
             incomplete: self.incomplete,
             remarks: None,
@@ -118,15 +132,17 @@ impl<'a> Loader<'a> {
     }
 
     /// An nginx.conf has includes of its own kind.
-    fn finish_nginx(mut self, main: Arc<Source>, prefix: &Path) -> Files {
+    fn finish_nginx(mut self, main: Arc<Source>, prefix: &Path, globals: &str) -> Files {
         let nginx::Read { table, remarks, files, include_dirs, incomplete } =
-            nginx::read(&main, prefix, self.world);
+            nginx::read(&main, prefix, globals, self.world);
         remarks.report(self.out);
+        self.texts.extend(files.iter().cloned());
         self.files.extend(files);
         Files {
             table,
             main,
             read: self.files,
+            texts: self.texts,
             include_dirs,
             incomplete: incomplete || self.incomplete,
             remarks: Some(remarks),
@@ -144,6 +160,7 @@ impl<'a> Loader<'a> {
         format: Option<Format>,
     ) -> Arc<Source> {
         self.files.push(absolute.to_owned());
+        self.texts.push(absolute.to_owned());
         let read = self.world.read(absolute);
         let (text, problem) = match read.map(String::from_utf8) {
             Ok(Ok(text)) => (text, None),

@@ -3,6 +3,7 @@
 //! diagnostics; all errors of all files come at once.
 
 pub mod diagnostic;
+pub mod expires;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -52,6 +53,10 @@ pub struct Loaded {
     pub warnings: Diagnostics,
     /// The language it was in.
     pub format: Format,
+    /// The files it was read from, absolute.
+    pub texts: Vec<std::path::PathBuf>,
+    /// It says where the error log goes.
+    names_error_log: bool,
 }
 
 /// Reads a file and what it includes; `env` tells environment variables.
@@ -59,7 +64,11 @@ pub fn load(input: &Input, env: &dyn Fn(&str) -> Option<String>) -> Result<Loade
     let machine = ThisMachine { env };
     let mut out = Diagnostics::default();
     let files = load::from_path(input, &machine, &mut out);
-    check(files, &machine, out)
+    let mut loaded = check(files, &machine, out)?;
+    if !loaded.names_error_log {
+        loaded.config.error_log.clone_from(&input.error_log);
+    }
+    Ok(loaded)
 }
 
 /// Reads `text`, which diagnostics call `name`. Relative paths are taken from `dir`; there are no
@@ -153,7 +162,13 @@ fn check(files: Files, world: &dyn World, mut out: Diagnostics) -> Result<Loaded
             let mut seen = HashSet::new();
             config.files.retain(|file| seen.insert(file.clone()));
             config.include_dirs.extend(files.include_dirs);
-            Ok(Loaded { config, warnings: out, format: files.main.format })
+            Ok(Loaded {
+                config,
+                warnings: out,
+                format: files.main.format,
+                texts: files.texts,
+                names_error_log: !top.error_log.is_absent(),
+            })
         }
         _ => Err(out),
     }

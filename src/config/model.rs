@@ -3,6 +3,7 @@
 //! it (`http::Generation`).
 
 use std::collections::BTreeMap;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,6 +28,8 @@ pub struct Config {
     pub shutdown_timeout: Duration,
     /// Where the process id is written.
     pub pid: Option<PathBuf>,
+    /// Run in the background.
+    pub daemon: bool,
     /// Where diagnostics go; `None` is standard error.
     pub error_log: Option<PathBuf>,
     /// The least severe event that is logged.
@@ -41,6 +44,8 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// How many variables the configuration has of its own.
     pub variables: usize,
+    /// Some value has `$request_body` in it.
+    pub asks_body: bool,
     /// Every server, in the order of the files.
     pub servers: Vec<Arc<Server>>,
     /// Every file that was read or named (configuration, includes, certificates, keys), absolute.
@@ -137,12 +142,10 @@ pub struct Server {
     pub max_head_size: usize,
     /// The most header fields (`max_headers`).
     pub max_headers: usize,
-    /// Lines of a request's head may end without CR (`accept_bare_lf`).
-    pub accept_bare_lf: bool,
-    /// How long an idle connection is kept; zero closes after every answer.
-    pub keepalive_timeout: Duration,
-    /// The most requests on one connection.
-    pub keepalive_requests: u64,
+    /// `merge_slashes`
+    pub merge_slashes: bool,
+    /// Lines of a head may end without CR, and an absolute target need not be the Host field's.
+    pub lenient_heads: bool,
     /// What holds before a location is taken, and where none fits; it does nothing by itself.
     pub own: Arc<Location>,
     /// The locations, in the order of the file. A server without one answers 404.
@@ -230,10 +233,30 @@ pub struct Location {
     pub script: Vec<Step>,
     /// What holds where an `if` of the script does, by the number that the step has.
     pub branches: Vec<Arc<Location>>,
+    /// How long an idle connection is kept; zero closes after every answer.
+    pub keepalive_timeout: Duration,
+    /// The most requests on one connection.
+    pub keepalive_requests: u64,
+    /// Answers say `Connection: keep-alive`, and `Keep-Alive` where it is not zero.
+    pub keepalive_header: Option<Duration>,
     /// `error_page`
     pub error_pages: Vec<ErrorPage>,
     /// Pages of errors have such pages themselves.
     pub recursive_error_pages: bool,
+    /// `limit_req` and `limit_conn`
+    pub limits: Limits,
+    /// Where its files lie, if it has any.
+    pub files: Option<Files>,
+    /// What is looked for before its action.
+    pub try_files: Option<TryFiles>,
+    /// What type an answer is of that is made here.
+    pub types: Types,
+    /// How a `Location` that is made here becomes a URL.
+    pub redirects: Redirects,
+    /// `expires`
+    pub expires: Option<Template>,
+    /// Errors have a page of HTML.
+    pub html_errors: bool,
     /// What it does.
     pub action: Action,
     /// `allow` and `deny`, in order; the first that fits decides, none allows.
@@ -244,8 +267,10 @@ pub struct Location {
     pub add_headers: Vec<AddHeader>,
     /// The longest request body in bytes; `None` is unlimited.
     pub client_max_body_size: Option<u64>,
+    /// How much of a body `$request_body` may be.
+    pub client_body_buffer_size: u64,
     /// Where requests are logged.
-    pub access_log: Option<AccessLog>,
+    pub access_logs: Vec<AccessLog>,
 }
 
 /// One header of `add_header`.
@@ -253,6 +278,8 @@ pub struct Location {
 pub struct AddHeader {
     /// Its name.
     pub name: HeaderName,
+    /// Its name as written, which clients see.
+    pub spelled: String,
     /// Its value; an empty one adds nothing.
     pub value: Template,
     /// It is added whatever the status is.
@@ -404,6 +431,130 @@ pub enum PageStatus {
     Given(u16),
 }
 
+/// `limit_req` and `limit_conn`
+#[derive(Clone, Debug, Default)]
+pub struct Limits {
+    /// Zones that a request is counted in.
+    pub requests: Vec<LimitReq>,
+    /// The status of what comes too often.
+    pub requests_status: u16,
+    /// Everything is let through.
+    pub requests_dry_run: bool,
+    /// Zones that a request or tunnel takes a place in.
+    pub places: Vec<LimitConn>,
+    /// The status where no place is left.
+    pub places_status: u16,
+    /// Everything is let through.
+    pub places_dry_run: bool,
+}
+
+/// A zone of either.
+#[derive(Clone, Debug)]
+pub struct Zone {
+    /// Its name.
+    pub name: String,
+    /// What tells clients apart.
+    pub key: Template,
+    /// How many keys it holds.
+    pub keys: usize,
+}
+
+/// What one `limit_req` lets through, in thousandths of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    /// Requests in a second.
+    pub rate: i64,
+    /// More than this is refused.
+    pub burst: i64,
+    /// More than this has to wait; `i64::MAX` is `nodelay`.
+    pub delay: i64,
+}
+
+/// One `limit_req`.
+#[derive(Clone, Debug)]
+pub struct LimitReq {
+    /// Where it counts.
+    pub zone: Arc<Zone>,
+    /// What it lets through.
+    pub allowance: Allowance,
+}
+
+/// One `limit_conn`.
+#[derive(Clone, Debug)]
+pub struct LimitConn {
+    /// Where it counts.
+    pub zone: Arc<Zone>,
+    /// How many at a time.
+    pub limit: usize,
+}
+
+/// One `proxy_redirect`.
+#[derive(Clone, Debug)]
+pub struct Redirect {
+    /// What is replaced.
+    pub from: RedirectFrom,
+    /// By what.
+    pub to: Template,
+}
+
+/// What of a `Location` is replaced.
+#[derive(Clone, Debug)]
+pub enum RedirectFrom {
+    /// This beginning.
+    Start(Template),
+    /// All of it, where this fits.
+    Fitting(Pattern),
+}
+
+/// `root` or `alias`, and `index`.
+#[derive(Clone, Debug)]
+pub struct Files {
+    /// The folder, or what stands for the location's path.
+    pub root: Template,
+    /// It is an `alias`.
+    pub alias: bool,
+    /// What stands for a folder.
+    pub index: Vec<Template>,
+}
+
+/// `try_files`
+#[derive(Clone, Debug)]
+pub struct TryFiles {
+    /// What is looked for.
+    pub paths: Vec<Template>,
+    /// What happens when nothing is there.
+    pub last: TryLast,
+}
+
+/// The last of `try_files`.
+#[derive(Clone, Debug)]
+pub enum TryLast {
+    /// `=404`
+    Status(u16),
+    /// A path or `@name`.
+    Path(Template),
+}
+
+/// How a `Location` that is made here becomes a URL.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Redirects {
+    /// `absolute_redirect`
+    pub absolute: bool,
+    /// `port_in_redirect`
+    pub port: bool,
+    /// `server_name_in_redirect`
+    pub server_name: bool,
+}
+
+/// `types` and `default_type`
+#[derive(Clone, Debug, Default)]
+pub struct Types {
+    /// By extension, in lower case; `None` are the usual ones.
+    pub by_extension: Option<Arc<BTreeMap<String, String>>>,
+    /// Of all others.
+    pub default: Option<String>,
+}
+
 /// What a location does.
 #[derive(Clone, Debug)]
 pub enum Action {
@@ -411,7 +562,9 @@ pub enum Action {
     Return(Returned),
     /// `proxy_pass`.
     Proxy(Box<Proxy>),
-    /// Neither: 404.
+    /// Serves files.
+    Files,
+    /// None of them: 404.
     Nothing,
 }
 
@@ -428,15 +581,22 @@ pub struct Returned {
 
 /// `proxy_pass` and all that goes with it.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of its own")]
 pub struct Proxy {
     /// [`Upstream::name`] of the group.
     pub upstream: String,
     /// The peers speak TLS.
     pub tls: Option<Arc<ProxyTls>>,
+    /// Where requests go, where variables tell: an `http://` URL. Then there is no upstream.
+    pub target: Option<Template>,
+    /// `uri` stands for the whole of the request's, arguments too.
+    pub whole_uri: bool,
     /// `$proxy_host`: host and port as written, without the scheme's default port.
     pub host: String,
     /// Replaces the part of the path that the location matched.
     pub uri: Option<String>,
+    /// `proxy_redirect`
+    pub redirects: Vec<Redirect>,
     /// `proxy_connect_timeout`.
     pub connect_timeout: Duration,
     /// `proxy_read_timeout`: between two reads of an answer.
@@ -599,6 +759,8 @@ pub struct RealIp {
     pub header: RealIpHeader,
     /// Skip believed addresses from the right of the list.
     pub recursive: bool,
+    /// Whom a PROXY protocol header names is the client, whatever the header that tells.
+    pub proxied_is_client: bool,
 }
 
 /// `real_ip_header`.
@@ -611,7 +773,7 @@ pub enum RealIpHeader {
 }
 
 /// `access_log`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 pub struct AccessLog {
     /// The file.
     pub path: PathBuf,
@@ -619,15 +781,40 @@ pub struct AccessLog {
     pub format: LogFormat,
     /// Tunnels are logged when they open too.
     pub open: bool,
+    /// Only what this is neither empty nor `0` for is logged.
+    pub condition: Option<Template>,
+}
+
+/// `log_format`
+#[derive(Clone, Debug)]
+pub struct CustomFormat {
+    /// The line.
+    pub line: Template,
+    /// How values are escaped in it.
+    pub escape: Escape,
+}
+
+/// How values are escaped in a line of a log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Escape {
+    /// Quotes, backslashes and what is not ASCII as `\xXX`.
+    #[default]
+    Default,
+    /// As in a string of JSON.
+    Json,
+    /// Not at all.
+    None,
 }
 
 /// Shapes of an access log line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 pub enum LogFormat {
     /// nginx's `combined`.
     Combined,
     /// One JSON object.
     Json,
+    /// A `log_format`.
+    Custom(Arc<CustomFormat>),
 }
 
 /// `[upstream.NAME]`.
@@ -645,6 +832,8 @@ pub struct Upstream {
     pub keepalive_timeout: Duration,
     /// Requests on one of them at most.
     pub keepalive_requests: u64,
+    /// The key of the two kinds of hash.
+    pub hash: Option<Template>,
 }
 
 /// `balance`.
@@ -656,6 +845,12 @@ pub enum Balance {
     RoundRobin,
     /// The less busy of two taken at random by weight.
     Random,
+    /// By a key: nginx's `hash`.
+    Hash,
+    /// By a key, so that a peer that comes or goes moves few: nginx's `hash … consistent`.
+    ConsistentHash,
+    /// By the client's address: nginx's `ip_hash`.
+    IpHash,
 }
 
 /// One peer.
@@ -706,6 +901,8 @@ pub struct Map {
     pub variable: String,
     /// Exact values, in lower case, as nginx compares.
     pub exact: BTreeMap<String, Template>,
+    /// Values may be host names with `*`.
+    pub hostnames: bool,
     /// `~re` and `~*re`, tried in order when no exact value fits.
     pub patterns: Vec<(Regex, Template)>,
     /// When nothing fits.

@@ -5,13 +5,14 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value, json};
 
 use super::schema::{
-    CloseCodesSection, LocationKeys, LocationSection, MapSection, MetricsSection, ProxyKeys,
-    ProxySslKeys, ServerKeys, ServerSection, TopSection, UpstreamKeys, UpstreamSection,
-    WebSocketSection,
+    CloseCodesSection, FileKeys, LimitKeys, LocationKeys, LocationSection, MapSection,
+    MetricsSection, PlaceZoneSection, ProxyKeys, ProxySslKeys, RateZoneSection, ServerKeys,
+    ServerSection, TopSection, UpstreamKeys, UpstreamSection, WebSocketSection,
 };
 use super::section::{DefaultValue, Row, Section, schema_of};
 use super::values::{
-    AccessLogTable, AddHeaderTable, ErrorPageTable, ListenTable, PeerTable, ReturnTable, StepTable,
+    AccessLogTable, AddHeaderTable, ErrorPageTable, ListenTable, LogFormatTable, PeerTable,
+    ReturnTable, StepTable,
 };
 
 const PREFACE: &str = "\
@@ -55,9 +56,14 @@ pub fn reference() -> String {
     chapter::<LocationKeys>(&mut page);
     chapter::<AddHeaderTable>(&mut page);
     chapter::<ErrorPageTable>(&mut page);
+    chapter::<FileKeys>(&mut page);
+    chapter::<LimitKeys>(&mut page);
+    chapter::<RateZoneSection>(&mut page);
+    chapter::<PlaceZoneSection>(&mut page);
     chapter::<ProxyKeys>(&mut page);
     chapter::<ProxySslKeys>(&mut page);
     chapter::<AccessLogTable>(&mut page);
+    chapter::<LogFormatTable>(&mut page);
     chapter::<WebSocketSection>(&mut page);
     chapter::<CloseCodesSection>(&mut page);
     page
@@ -105,6 +111,8 @@ pub fn json_schema() -> Value {
     let mut define = |name: &str, schema: Value| defs.insert(name.to_owned(), schema);
     define("MetricsSection", schema_of::<MetricsSection>());
     define("MapSection", schema_of::<MapSection>());
+    define("RateZoneSection", schema_of::<RateZoneSection>());
+    define("PlaceZoneSection", schema_of::<PlaceZoneSection>());
     define("UpstreamSection", schema_of::<UpstreamSection>());
     define("UpstreamKeys", schema_of::<UpstreamKeys>());
     define("PeerTable", schema_of::<PeerTable>());
@@ -116,6 +124,7 @@ pub fn json_schema() -> Value {
     define("ErrorPageTable", schema_of::<ErrorPageTable>());
     define("AddHeaderTable", schema_of::<AddHeaderTable>());
     define("AccessLogTable", schema_of::<AccessLogTable>());
+    define("LogFormatTable", schema_of::<LogFormatTable>());
     define("WebSocketSection", schema_of::<WebSocketSection>());
     define("CloseCodesSection", schema_of::<CloseCodesSection>());
     let mut schema = json!({

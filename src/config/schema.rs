@@ -15,8 +15,9 @@ use super::model::{Balance, LocationPath, LogLevel, RealIpHeader, ServerName};
 use super::section::section;
 use super::values::{
     AccessLogValue, AddHeaders, Address, Cidr, ErrorLog, ErrorPageValue, Headers, Inherit, Int,
-    List, Listen, MapValues, Named, NextWord, OriginValue, PeerValue, Percent, ReturnValue, Size,
-    SizeOrOff, Steps, Tables, Text, Time, TimeOrOff, Timeout, TlsVersion, Token, Workers, Written,
+    LimitConn, LimitReq, List, Listen, LogFormats, MapValues, Named, NextWord, OriginValue,
+    PeerValue, Percent, Rate, RedirectValue, ReturnValue, Size, SizeOrOff, Steps, Tables, Text,
+    Time, TimeOrOff, Timeout, TlsVersion, Token, Types, Workers, Written,
 };
 
 section! {
@@ -32,6 +33,8 @@ section! {
         shutdown_timeout: Time { default("25s"); "–"; A }
         /// Where the process id is written.
         pid: PathBuf { unset("nowhere"); "same"; R }
+        /// Run in the background: the command ends when all is bound and the pid file is written.
+        daemon: bool { default(false); "same (on)"; R }
         /// Where the error log goes.
         error_log: ErrorLog { default("stderr"); "error_log"; A }
         /// The least severe event that is logged.
@@ -43,6 +46,12 @@ section! {
         auto_reload: bool { default(true); "–"; A }
         /// How long nothing more may happen before that; at most ten times as long in all.
         auto_reload_delay: Time { default("300ms"); "–"; A }
+        /// Lines of access logs by name: `{ short = "$remote_addr $status" }`.
+        log_format: LogFormats { unset("none"); "same"; N }
+        /// What `limit_req` counts in.
+        limit_req_zone: Named<RateZoneSection> { unset("none"); "same"; N }
+        /// What `limit_conn` counts in.
+        limit_conn_zone: Named<PlaceZoneSection> { unset("none"); "same"; N }
         /// Variables computed from others.
         map: Tables<MapSection> { unset("none"); "map"; N }
         /// Prometheus' page.
@@ -53,6 +62,28 @@ section! {
         upstream: Named<UpstreamSection> { unset("none"); "upstream"; A }
         /// Virtual servers.
         server: Tables<ServerSection> { required(); "server"; N }
+    }
+}
+
+section! {
+    /// A zone of `limit_req`: how often requests of one key may come.
+    struct RateZoneSection as "[limit_req_zone.NAME]" {
+        /// What tells clients apart, with variables; an empty one is not limited.
+        key: Text { required(); "limit_req_zone"; N }
+        /// How many keys are remembered.
+        keys: Int<1, 10_000_000> { default(16_000); "zone=NAME:SIZE"; N }
+        /// How often: `"10r/s"` or `"30r/m"`.
+        rate: Rate { required(); "rate="; N }
+    }
+}
+
+section! {
+    /// A zone of `limit_conn`: how many requests and tunnels of one key there may be at a time.
+    struct PlaceZoneSection as "[limit_conn_zone.NAME]" {
+        /// What tells clients apart, with variables; an empty one is not limited.
+        key: Text { required(); "limit_conn_zone"; N }
+        /// How many keys are remembered; beyond that new ones are refused.
+        keys: Int<1, 10_000_000> { default(16_000); "zone=NAME:SIZE"; N }
     }
 }
 
@@ -80,6 +111,8 @@ section! {
         values: MapValues { unset("none"); "map"; N }
         /// The result when nothing fits.
         default: Text { default(""); "default"; N }
+        /// Values may be host names with `*`: `"*.example.org"`, `".example.org"`, `"example.*"`.
+        hostnames: bool { unset("false"); "same"; N }
     }
 }
 
@@ -95,8 +128,11 @@ section! {
     /// Keys of an upstream that may also stand in `[upstream_defaults]`.
     struct UpstreamKeys as "[upstream.NAME], [upstream_defaults]" {
         /// How a peer is picked: the fewest active tunnels and requests for its weight, in turn, or
-        /// the less busy of two taken at random.
-        balance: Balance { default("least_conn"); "least_conn, random"; A }
+        /// the less busy of two taken at random. Or the one that a key belongs to: `"hash"` and
+        /// `"consistent_hash"` of `hash`, `"ip_hash"` of the client's address.
+        balance: Balance { default("least_conn"); "least_conn, random, hash, ip_hash"; A }
+        /// The key, with variables.
+        hash: Text { unset("needed for `hash` and `consistent_hash`"); "hash"; A }
         /// Idle HTTP connections kept, for each peer.
         keepalive: Int<0, 65535> { default(32); "same"; A }
         /// How long they are kept.
@@ -119,6 +155,8 @@ section! {
         ssl_handshake_timeout: Timeout { default("10s"); "–"; N }
         /// Steps for every request, before its location is looked for: see the steps of a location.
         rewrite: Steps { unset("none"); "rewrite, set, if, return, break"; N }
+        /// Paths that are looked for below `root`, where no location fits: see that of a location.
+        try_files: List<Text> { unset("none"); "same"; N }
         /// The answer to every request, where there is no location.
         r#return: ReturnValue { unset("none"); "return"; N }
         /// What is served under which path.
@@ -142,15 +180,14 @@ section! {
         /// How long the client may take no byte of an answer.
         send_timeout: Timeout { default("60s"); "same"; N }
         /// The longest head of a request; longer ones are refused.
-        large_client_header_buffers: Size<1024, 16_777_216> { default("32k"); "same (4 8k)"; N }
+        large_client_header_buffers: Size<64, 16_777_216> { default("32k"); "same (4 8k)"; N }
         /// The most header fields of a request; more are refused.
         max_headers: Int<1, 10_000> { default(100); "same"; N }
-        /// Lines of a request's head may end with LF alone, as nginx lets them (RFC 9112 §2.2); else that is refused.
-        accept_bare_lf: bool { default(false); "always so"; N }
-        /// How long an idle connection is kept; `"0"` closes after every answer.
-        keepalive_timeout: Time { default("75s"); "same"; N }
-        /// The most requests on one connection.
-        keepalive_requests: Int<1, { i64::MAX }> { default(1000); "same"; N }
+        /// Several slashes of a path in a row count as one.
+        merge_slashes: bool { default(true); "same"; N }
+        /// Take what nginx takes and RFC 9112 lets a server take: lines of a head that end with LF alone (§2.2),
+        /// and an absolute target beside another `Host`, which it replaces (§3.2.2). Else these are refused.
+        lenient_heads: bool { default(false); "always so"; N }
     }
 }
 
@@ -169,6 +206,13 @@ section! {
         /// Steps before anything else, in nginx's words (`"^/old/(.*)$ /new/$1 last"`, `"break"`) or as
         /// tables (`{ set = "$limit", value = "5" }`, `{ if = "$slow", return = 403 }`).
         rewrite: Steps { unset("none"); "rewrite, set, if, return, break"; N }
+        /// The file or folder that stands for the part of the path that the location matched, with
+        /// variables (`$1` of a regular expression).
+        alias: Text { unset("none"); "same"; N }
+        /// Paths that are looked for below `root` or `alias`, with variables; one with a slash at its end is a
+        /// folder. The first that is there becomes the path; else the last is a path to go on with, `"@name"` or a
+        /// status: `"=404"`.
+        try_files: List<Text> { unset("none"); "same"; N }
         /// Only what is redirected here inside of Wayhold is served; others get 404.
         internal: bool { default(false); "same"; N }
         /// Locations in this one, which inherit from it.
@@ -179,7 +223,7 @@ section! {
 section! {
     /// Keys of a location that may also stand in `[[server]]` and at the top of the file, as
     /// defaults.
-    struct LocationKeys as "[[server.location]], [[server]], or the top" with proxy: ProxyKeys, proxy_ssl: ProxySslKeys {
+    struct LocationKeys as "[[server.location]], [[server]], or the top" with proxy: ProxyKeys, proxy_ssl: ProxySslKeys, files: FileKeys, limits: LimitKeys {
         /// Headers added to the answer, with variables; add to those of outer sections. A value may be a
         /// table, `{ value = "…", always = true }`: then the header is added whatever the status.
         add_header: AddHeaders { unset("none"); "same"; N }
@@ -196,16 +240,73 @@ section! {
         real_ip_header: RealIpHeader { default("X-Forwarded-For"); "same (X-Real-IP)"; N }
         /// Skip believed addresses from the right of the header's list.
         real_ip_recursive: bool { default(true); "same (off)"; N }
+        /// Behind `listen … proxy_protocol` the client is whom that header names, unless `set_real_ip_from`
+        /// names other senders; else only with `real_ip_header = "proxy_protocol"`.
+        proxied_is_client: bool { default(true); "never"; N }
         /// The longest body of a request; longer ones are refused. `"off"` is no limit.
         client_max_body_size: SizeOrOff { default("1m"); "same"; N }
+        /// The longest body that `$request_body` holds. Where no value asks for that, bodies are streamed.
+        client_body_buffer_size: Size<0, 1_073_741_824> { default("16k"); "same"; N }
+        /// How long an idle connection from a client is kept after an answer; `"0"` closes it then.
+        keepalive_timeout: Time { default("75s"); "same"; N }
+        /// Answers say `Connection: keep-alive`, which goes without saying in HTTP/1.1; a time is also told in
+        /// `Keep-Alive`: `"0"` is none.
+        keepalive_header: Time { unset("nothing is said"); "always so; keepalive_timeout's second argument"; N }
+        /// The most requests on one connection from a client.
+        keepalive_requests: Int<1, { i64::MAX }> { default(1000); "same"; N }
         /// What answers in place of errors: `"404 /404.html"`, `"502 504 =503 @sorry"`, or tables.
         error_page: List<ErrorPageValue> { unset("none"); "same"; N }
         /// Errors of such pages have pages themselves.
         recursive_error_pages: bool { default(false); "same"; N }
         /// Where requests and tunnels are logged.
-        access_log: AccessLogValue { default("off"); "same (on)"; N }
+        access_log: List<AccessLogValue> { default("off"); "same (on)"; N }
         /// What holds for WebSocket tunnels.
         websocket: WebSocketSection { unset("its defaults"); "–"; A }
+    }
+}
+
+section! {
+    /// How often requests may come, and how many there may be. These keys too may stand further up, as
+    /// defaults.
+    struct LimitKeys as "[[server.location]], [[server]], or the top: limits" {
+        /// Zones that a request is counted in, in nginx's words: `"zone=NAME burst=5 nodelay"` (`delay=2`).
+        limit_req: List<LimitReq> { unset("none"); "same"; N }
+        /// The status of what comes too often.
+        limit_req_status: Int<400, 599> { default(503); "same"; N }
+        /// Count, but let everything through.
+        limit_req_dry_run: bool { default(false); "same"; N }
+        /// Zones that a request or tunnel takes a place in until it ends: `"NAME 10"`.
+        limit_conn: List<LimitConn> { unset("none"); "same"; N }
+        /// The status where no place is left.
+        limit_conn_status: Int<400, 599> { default(503); "same"; N }
+        /// Count, but let everything through.
+        limit_conn_dry_run: bool { default(false); "same"; N }
+    }
+}
+
+section! {
+    /// Files, where a location neither proxies nor returns. These keys too may stand further up, as
+    /// defaults.
+    struct FileKeys as "[[server.location]], [[server]], or the top: files" {
+        /// The folder that paths are looked for in, with variables.
+        root: Text { unset("no files are served"); "same (html)"; N }
+        /// What is served for a folder: the first of these that is there.
+        index: List<Text> { default(["index.html"]); "same"; N }
+        /// The type of what has none by its extension, and of the text of `return`.
+        default_type: Text { unset("`application/octet-stream`, `text/plain` for `return`"); "same (text/plain)"; N }
+        /// Types by extension: `{ "text/html" = ["html", "htm"] }`.
+        types: Types { unset("those that are usual"); "same"; N }
+        /// A `Location` made here is a URL, with scheme and host, not just a path.
+        absolute_redirect: bool { default(false); "same (on)"; N }
+        /// With the port, where it is not the scheme's own.
+        port_in_redirect: bool { default(true); "same"; N }
+        /// With the server's first name instead of the host that was asked for.
+        server_name_in_redirect: bool { default(false); "same"; N }
+        /// `Expires` and `Cache-Control` of answers: a time from now (`"1h"`, `"-1"`), `"modified 1h"` from the
+        /// file's date, `"@15h30m"` of the day, `"epoch"`, `"max"` or `"off"`; with variables.
+        expires: Text { default("off"); "same"; N }
+        /// Errors and redirects have a body of HTML, as nginx's have, instead of plain text.
+        html_errors: bool { default(false); "always so"; N }
     }
 }
 
@@ -231,6 +332,10 @@ section! {
         pass_client_claims: bool { default(false); "always so"; N }
         /// Answers with a status from 300 become pages of `error_page`, where it names them.
         proxy_intercept_errors: bool { default(false); "same"; N }
+        /// How `Location` and `Refresh` of the answer change: `"FROM TO"` (a beginning, or with `~` or `~*` in
+        /// front an expression without spaces), with variables; the first that fits counts. `"default"` makes the
+        /// location's path of what `proxy_pass` names.
+        proxy_redirect: List<RedirectValue> { default("off"); "same (default)"; N }
         /// Headers of the answer that the client does not get.
         proxy_hide_header: List<HeaderName> { default([]); "same"; N }
         /// When another peer is tried: `error`, `timeout`, `invalid_header`, `http_500` (501, 502, 503,

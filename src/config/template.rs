@@ -3,6 +3,7 @@
 //! `$name` or `${name}`, and no way to write a literal `$`.
 //! Invariant: what [`Template::expand`] returns holds no CR, LF or NUL.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -14,6 +15,15 @@ use super::model::Map;
 #[derive(Clone, Debug, Default)]
 pub struct Template {
     parts: Vec<Part>,
+}
+
+/// A piece of a value that is made in two steps.
+#[derive(Clone, Debug)]
+pub enum Piece {
+    /// This is it.
+    Text(String),
+    /// This is still to be told.
+    Late(Var),
 }
 
 /// A piece of a template.
@@ -76,6 +86,84 @@ pub enum Var {
     SslServerName,
     /// `$status`
     Status,
+    /// `$upstream_http_NAME`: a header of the upstream's answer.
+    UpstreamHttp(http::HeaderName),
+    /// `$sent_http_NAME`: a header of the answer.
+    SentHttp(http::HeaderName),
+    /// `$binary_remote_addr`: four or sixteen bytes, as a key: in hexadecimal digits
+    BinaryRemoteAddr,
+    /// `$realip_remote_addr`: the other end of the connection
+    RealipRemoteAddr,
+    /// `$realip_remote_port`
+    RealipRemotePort,
+    /// `$proxy_protocol_addr`: the client of the PROXY protocol header
+    ProxyProtocolAddr,
+    /// `$proxy_protocol_port`
+    ProxyProtocolPort,
+    /// `$proxy_protocol_server_addr`: where that connected to
+    ProxyProtocolServerAddr,
+    /// `$proxy_protocol_server_port`
+    ProxyProtocolServerPort,
+    /// `$proxy_port`
+    ProxyPort,
+    /// `$server_protocol`
+    ServerProtocol,
+    /// `$request`: the request line
+    Request,
+    /// `$request_filename`: where the path lies on the disk
+    RequestFilename,
+    /// `$document_root`: `root` or `alias`
+    DocumentRoot,
+    /// `$realpath_root`: the same, without symbolic links
+    RealpathRoot,
+    /// `$request_body`: as far as it is in memory
+    RequestBody,
+    /// `$connection`: the number of the client's connection
+    Connection,
+    /// `$connection_requests`
+    ConnectionRequests,
+    /// `$connection_time`
+    ConnectionTime,
+    /// `$msec`
+    Msec,
+    /// `$time_iso8601`
+    TimeIso8601,
+    /// `$time_local`
+    TimeLocal,
+    /// `$pid`
+    Pid,
+    /// `$hostname`
+    Hostname,
+    /// `$nginx_version`: the one whose configuration is read
+    NginxVersion,
+    /// `$request_time`
+    RequestTime,
+    /// `$request_completion`: `OK` when the answer has gone in full
+    RequestCompletion,
+    /// `$bytes_sent`
+    BytesSent,
+    /// `$body_bytes_sent`
+    BodyBytesSent,
+    /// `$upstream_status`: of the peers tried
+    UpstreamStatus,
+    /// `$upstream_connect_time`
+    UpstreamConnectTime,
+    /// `$upstream_header_time`
+    UpstreamHeaderTime,
+    /// `$upstream_response_time`
+    UpstreamResponseTime,
+    /// `$ssl_session_reused`: `r` or `.`
+    SslSessionReused,
+    /// `$ssl_session_id`: there is none where sessions are resumed by tickets
+    SslSessionId,
+    /// `$limit_req_status`: `PASSED`, `DELAYED`, `REJECTED`, or with `_DRY_RUN`.
+    LimitReqStatus,
+    /// `$limit_conn_status`
+    LimitConnStatus,
+    /// `$ssl_client_verify`
+    SslClientVerify,
+    /// `$request_body_file`, `$ssl_ciphers` and the like: nothing, as there is no such thing here.
+    Nothing,
     /// `$1` to `$9`: what the groups of the last regular expression took.
     Capture(usize),
     /// A variable that `set` or a named group gives its value, by its number.
@@ -85,7 +173,7 @@ pub enum Var {
 }
 
 /// Variables without a parameter, by name.
-const PLAIN: [(&str, Var); 24] = [
+const PLAIN: [(&str, Var); 67] = [
     ("host", Var::Host),
     ("remote_addr", Var::RemoteAddr),
     ("remote_port", Var::RemotePort),
@@ -110,6 +198,49 @@ const PLAIN: [(&str, Var); 24] = [
     ("ssl_cipher", Var::SslCipher),
     ("ssl_server_name", Var::SslServerName),
     ("status", Var::Status),
+    ("limit_req_status", Var::LimitReqStatus),
+    ("limit_conn_status", Var::LimitConnStatus),
+    ("request_body_file", Var::Nothing),
+    ("ssl_ciphers", Var::Nothing),
+    ("ssl_curves", Var::Nothing),
+    ("ssl_early_data", Var::Nothing),
+    ("pipe", Var::Nothing),
+    ("limit_rate", Var::Nothing),
+    ("remote_user", Var::Nothing),
+    ("binary_remote_addr", Var::BinaryRemoteAddr),
+    ("realip_remote_addr", Var::RealipRemoteAddr),
+    ("realip_remote_port", Var::RealipRemotePort),
+    ("proxy_protocol_addr", Var::ProxyProtocolAddr),
+    ("proxy_protocol_port", Var::ProxyProtocolPort),
+    ("proxy_protocol_server_addr", Var::ProxyProtocolServerAddr),
+    ("proxy_protocol_server_port", Var::ProxyProtocolServerPort),
+    ("proxy_port", Var::ProxyPort),
+    ("server_protocol", Var::ServerProtocol),
+    ("request", Var::Request),
+    ("request_filename", Var::RequestFilename),
+    ("document_root", Var::DocumentRoot),
+    ("realpath_root", Var::RealpathRoot),
+    ("request_body", Var::RequestBody),
+    ("connection", Var::Connection),
+    ("connection_requests", Var::ConnectionRequests),
+    ("connection_time", Var::ConnectionTime),
+    ("msec", Var::Msec),
+    ("time_iso8601", Var::TimeIso8601),
+    ("time_local", Var::TimeLocal),
+    ("pid", Var::Pid),
+    ("hostname", Var::Hostname),
+    ("nginx_version", Var::NginxVersion),
+    ("request_time", Var::RequestTime),
+    ("request_completion", Var::RequestCompletion),
+    ("bytes_sent", Var::BytesSent),
+    ("body_bytes_sent", Var::BodyBytesSent),
+    ("upstream_status", Var::UpstreamStatus),
+    ("upstream_connect_time", Var::UpstreamConnectTime),
+    ("upstream_header_time", Var::UpstreamHeaderTime),
+    ("upstream_response_time", Var::UpstreamResponseTime),
+    ("ssl_session_reused", Var::SslSessionReused),
+    ("ssl_session_id", Var::SslSessionId),
+    ("ssl_client_verify", Var::SslClientVerify),
 ];
 
 impl Var {
@@ -122,11 +253,24 @@ impl Var {
             return Some(Self::Capture(usize::from(digit - b'0')));
         }
         let parameter = |prefix| name.strip_prefix(prefix).filter(|rest: &&str| !rest.is_empty());
-        if let Some(header) = parameter("http_") {
-            let header = header.to_ascii_lowercase().replace('_', "-");
-            return HeaderName::from_bytes(header.as_bytes()).ok().map(Self::Header);
+        let header = |name: &str| {
+            HeaderName::from_bytes(name.to_ascii_lowercase().replace('_', "-").as_bytes()).ok()
+        };
+        if let Some(name) = parameter("http_") {
+            return header(name).map(Self::Header);
         }
-        parameter("arg_")
+        if let Some(name) = parameter("upstream_http_") {
+            return header(name).map(Self::UpstreamHttp);
+        }
+        if let Some(name) = parameter("sent_http_") {
+            return header(name).map(Self::SentHttp);
+        }
+        match name {
+            "content_type" => return header("content-type").map(Self::Header),
+            "content_length" => return header("content-length").map(Self::Header),
+            _ => {}
+        }
+        name.strip_prefix("arg_")
             .map(|argument| Self::Arg(argument.to_owned()))
             .or_else(|| parameter("cookie_").map(|cookie| Self::Cookie(cookie.to_owned())))
     }
@@ -134,6 +278,23 @@ impl Var {
     /// The names of those without a parameter, for «did you mean».
     pub(super) fn plain_names<'n>() -> impl Iterator<Item = &'n str> {
         PLAIN.iter().map(|(name, _)| *name).chain(["http_host", "http_origin", "http_upgrade"])
+    }
+}
+
+impl Var {
+    /// Whether it is only known when the answer has gone.
+    pub const fn is_late(&self) -> bool {
+        matches!(
+            self,
+            Self::RequestTime
+                | Self::RequestCompletion
+                | Self::BytesSent
+                | Self::BodyBytesSent
+                | Self::UpstreamResponseTime
+                | Self::Msec
+                | Self::TimeIso8601
+                | Self::TimeLocal
+        )
     }
 }
 
@@ -201,6 +362,28 @@ impl Template {
         value
     }
 
+    /// All that is known now, each value changed by `escape`; what is known later stays.
+    pub fn prepare(&self, values: &dyn Lookup, escape: fn(&str) -> String) -> Vec<Piece> {
+        let mut pieces = Vec::new();
+        for part in &self.parts {
+            pieces.push(match part {
+                Part::Text(text) => Piece::Text(text.clone()),
+                Part::Var(var) if var.is_late() => Piece::Late(var.clone()),
+                Part::Var(Var::Map(map)) => {
+                    let mut value = String::new();
+                    append_mapped(map, values, &mut value);
+                    Piece::Text(escape(&value))
+                }
+                Part::Var(var) => {
+                    let mut value = String::new();
+                    values.lookup(var, &mut value);
+                    Piece::Text(escape(&value))
+                }
+            });
+        }
+        pieces
+    }
+
     fn append(&self, values: &dyn Lookup, out: &mut String) {
         for part in &self.parts {
             match part {
@@ -226,9 +409,27 @@ fn name_at(text: &str, start: usize) -> (&str, usize) {
     }
 }
 
+/// A host name's result: of the longest `*.example.org` or `.example.org`, else of the longest
+/// `example.*`.
+fn hostname<'m>(exact: &'m BTreeMap<String, Template>, name: &str) -> Option<&'m Template> {
+    let name = name.strip_suffix('.').unwrap_or(name).to_lowercase();
+    if let Some(found) = exact.get(&name).or_else(|| exact.get(&format!(".{name}"))) {
+        return Some(found);
+    }
+    let dots: Vec<_> = name.match_indices('.').map(|(at, _)| at).collect();
+    let by_end = dots.iter().find_map(|at| {
+        let end = &name[*at..];
+        exact.get(&format!("*{end}")).or_else(|| exact.get(end))
+    });
+    by_end.or_else(|| dots.iter().rev().find_map(|at| exact.get(&format!("{}.*", &name[..*at]))))
+}
+
 fn append_mapped(map: &Map, values: &dyn Lookup, out: &mut String) {
     let source = map.source.expand(values);
-    let exact = map.exact.get(&source.to_lowercase());
+    let exact = map
+        .exact
+        .get(&source.to_lowercase())
+        .or_else(|| map.hostnames.then(|| hostname(&map.exact, &source)).flatten());
     let fitting =
         exact.or_else(|| map.patterns.iter().find(|(re, _)| re.is_match(&source)).map(|(_, t)| t));
     fitting.unwrap_or(&map.default).append(values, out);
@@ -297,6 +498,7 @@ mod tests {
             source: Template::parse("$http_upgrade", Var::built_in).0,
             variable: "m".into(),
             exact: [("upgrade".to_owned(), Template::literal("exact"))].into(),
+            hostnames: false,
             patterns: vec![
                 (regex::Regex::new("^up").unwrap(), Template::literal("first")),
                 (regex::Regex::new("p").unwrap(), Template::literal("second")),

@@ -14,12 +14,13 @@ use tokio::time::Instant;
 
 use super::body::{Body, BodyFate};
 use super::clocked::Clocked;
+use super::exchange::Exchange;
 use super::finish::Finish;
 use super::generation::RouteUpstream;
 use super::head_room::HeadRoom;
 use super::respond::Refused;
 use crate::config::model::{NextUpstream, Proxy};
-use crate::upstream::{ConnectError, Lease, PeerId, connect};
+use crate::upstream::{ConnectError, Lease, connect};
 
 /// The most fields of an answer's head.
 const MAX_FIELDS: usize = 256;
@@ -28,14 +29,22 @@ const MAX_FIELDS: usize = 256;
 pub(super) struct Attempts<'a> {
     upstream: &'a RouteUpstream,
     rules: &'a NextUpstream,
-    tried: Vec<PeerId>,
+    tried: Vec<usize>,
     addrs: String,
+    /// What picks a peer, where a hash does.
+    key: Vec<u8>,
     started: Instant,
 }
 
 impl<'a> Attempts<'a> {
-    pub(super) fn new(upstream: &'a RouteUpstream, proxy: &'a Proxy) -> Self {
+    pub(super) fn new(
+        upstream: &'a RouteUpstream,
+        proxy: &'a Proxy,
+        exchange: &Exchange<'_>,
+    ) -> Self {
+        let key = upstream.upstream.key(&exchange.facts(""), exchange.client.addr.ip());
         Self {
+            key,
             upstream,
             rules: &proxy.next_upstream,
             tried: Vec::new(),
@@ -53,16 +62,25 @@ impl<'a> Attempts<'a> {
         if out_of_tries || out_of_time {
             return None;
         }
-        let lease = self.upstream.upstream.pick(&self.tried)?;
+        let lease = self.upstream.upstream.pick(&self.tried, &self.key)?;
         if tries > 0 {
             self.upstream.upstream.series().retried();
             self.addrs.push_str(", ");
         }
         self.addrs.push_str(&lease.addr().to_string());
-        self.tried.push(lease.peer());
+        self.tried.push(lease.place());
         finish.record.upstream_addr = self.addrs.as_str().into();
         finish.record.upstream_tries = self.tried.len() as u32;
+        finish.told.ask();
         Some(lease)
+    }
+
+    fn is_any_left(&self) -> bool {
+        let tries = self.tried.len();
+        let limit = self.rules.timeout_total;
+        (self.rules.tries == 0 || tries < self.rules.tries as usize)
+            && (limit.is_zero() || self.started.elapsed() < limit)
+            && tries < self.upstream.upstream.size()
     }
 
     /// Whether this failure may be another peer's success. `repeatable` says that the request can be
@@ -75,7 +93,8 @@ impl<'a> Attempts<'a> {
             Failure::Connect(ConnectError::Timeout) | Failure::Timeout => self.rules.timeout,
             Failure::Connect(_) | Failure::Unsent | Failure::Broken(_) => self.rules.error,
             Failure::Invalid(_) => self.rules.invalid_header,
-            Failure::Status(status) => self.rules.statuses.contains(status),
+            // What the last peer says is the answer.
+            Failure::Status(status) => self.rules.statuses.contains(status) && self.is_any_left(),
         };
         let idempotent = method.is_idempotent() || self.rules.non_idempotent;
         rule && (unsent || (repeatable && idempotent))
@@ -148,6 +167,7 @@ pub(super) async fn reach(
     let started = Instant::now();
     let conn = connect(lease, &upstream.connect).await.map_err(Failure::Connect)?;
     finish.record.upstream_connect_time = Some(started.elapsed());
+    finish.told.connected();
     let head_room = HeadRoom::new();
     Ok((Clocked::new(conn, send_timeout).within(head_room.clone()), head_room))
 }

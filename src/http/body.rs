@@ -1,12 +1,13 @@
 //! Bodies on their way through, streamed in both directions: counted, bounded, clocked.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf as _, Bytes};
+use bytes::{Buf as _, Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Empty, Full};
@@ -69,6 +70,8 @@ impl BodyFate {
 /// A request's body on its way to an upstream. An error aborts the upstream's request: it never
 /// sees an end that was not there.
 pub(super) struct RequestBody {
+    /// What has been read of it ahead.
+    first: VecDeque<Bytes>,
     inner: Incoming,
     left: Option<u64>,
     fate: Arc<BodyFate>,
@@ -77,7 +80,28 @@ pub(super) struct RequestBody {
 impl RequestBody {
     /// At most `max` bytes.
     pub(super) fn new(inner: Incoming, max: Option<u64>, fate: Arc<BodyFate>) -> Self {
-        Self { inner, left: max, fate }
+        Self { first: VecDeque::new(), inner, left: max, fate }
+    }
+
+    /// Reads ahead, up to so many bytes: all of the body, if that is all of it.
+    pub(super) async fn hold(&mut self, max: u64) -> Result<Option<Bytes>, BodyError> {
+        let (mut held, mut pieces) = (BytesMut::new(), VecDeque::new());
+        loop {
+            if held.len() as u64 > max {
+                self.first = pieces;
+                return Ok(None);
+            }
+            match self.frame().await {
+                Some(Ok(frame)) => {
+                    if let Ok(piece) = frame.into_data() {
+                        held.extend_from_slice(&piece);
+                        pieces.push_back(piece);
+                    }
+                }
+                Some(Err(error)) => return Err(error),
+                None => return Ok(Some(held.freeze())),
+            }
+        }
     }
 }
 
@@ -90,6 +114,9 @@ impl HttpBody for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
+        if let Some(piece) = this.first.pop_front() {
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        }
         let frame = match ready!(Pin::new(&mut this.inner).poll_frame(cx)) {
             Some(Ok(frame)) => frame,
             Some(Err(error)) => {
@@ -113,11 +140,16 @@ impl HttpBody for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.first.is_empty() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        let first: u64 = self.first.iter().map(|piece| piece.len() as u64).sum();
+        let rest = self.inner.size_hint();
+        match rest.exact() {
+            Some(rest) => SizeHint::with_exact(first + rest),
+            None => SizeHint::default(),
+        }
     }
 }
 
@@ -131,7 +163,13 @@ pub(super) struct ResponseBody<B> {
 }
 
 impl<B> ResponseBody<B> {
-    pub(super) const fn new(inner: B, timeout: Option<Duration>, finish: Finish) -> Self {
+    pub(super) fn new(inner: B, timeout: Option<Duration>, mut finish: Finish) -> Self
+    where
+        B: HttpBody,
+    {
+        if inner.is_end_stream() {
+            finish.taken.clear();
+        }
         Self { inner, timeout, timer: None, finish }
     }
 
@@ -165,6 +203,10 @@ where
         }
         if let Some(Ok(frame)) = &frame {
             this.finish.sent(frame.data_ref().map_or(0, |data| data.remaining() as u64));
+            // Who has all of it may come again at once.
+            if this.inner.is_end_stream() {
+                this.finish.taken.clear();
+            }
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
     }

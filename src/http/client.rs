@@ -4,6 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use http::HeaderMap;
+use tokio::time::Instant;
 
 use crate::config::model::{AccessRule, ListenAddr, RealIp, RealIpHeader, Who};
 use crate::net::ClientAddr;
@@ -15,6 +16,10 @@ use crate::net::tls::TlsInfo;
 pub(super) struct Connection {
     /// The other end of the socket.
     pub(super) socket: ClientAddr,
+    /// Its number.
+    pub(super) serial: u64,
+    /// Since when it is there.
+    pub(super) since: Instant,
     /// Our end.
     pub(super) local: ListenAddr,
     /// What a PROXY protocol header said.
@@ -38,7 +43,10 @@ impl Client {
     /// By `set_real_ip_from`, `real_ip_header` and `real_ip_recursive`. A listener with
     /// `proxy_protocol` believes its senders unless `set_real_ip_from` names others.
     pub(super) fn of(connection: &Connection, headers: &HeaderMap, config: &RealIp) -> Self {
-        let believed = config.from.is_empty() || is_among(connection.socket, &config.from);
+        let by_default = config.from.is_empty() && config.proxied_is_client;
+        let believed = by_default
+            || (config.proxied_is_client || config.header == RealIpHeader::ProxyProtocol)
+                && is_among(connection.socket, &config.from);
         let sender = match connection.proxied {
             Some(Header::Proxied { source, .. }) if believed => ClientAddr::from_ip(source),
             _ => connection.socket,
@@ -111,6 +119,8 @@ mod tests {
     fn connection(proxied: Option<Header>) -> Connection {
         Connection {
             socket: ClientAddr::Ip("10.0.0.1:5000".parse().unwrap()),
+            serial: 1,
+            since: Instant::now(),
             local: ListenAddr::Tcp("10.0.0.9:80".parse().unwrap()),
             proxied,
             tls: None,
@@ -122,6 +132,7 @@ mod tests {
             from: from.iter().map(|net| Who::Net(net.parse().unwrap())).collect(),
             header: RealIpHeader::Field("x-forwarded-for".parse().unwrap()),
             recursive,
+            proxied_is_client: true,
         }
     }
 
@@ -163,6 +174,23 @@ mod tests {
         assert_eq!(of(&[]), "192.0.2.1");
         assert_eq!(of(&["10.0.0.0/24"]), "192.0.2.1");
         assert_eq!(of(&["10.9.0.0/24"]), "10.0.0.1", "a stranger's header says nothing");
+    }
+
+    #[test]
+    fn nginx_takes_a_client_from_it_where_it_is_told_to() {
+        let proxied = Header::Proxied {
+            source: "192.0.2.1:1".parse().unwrap(),
+            destination: "192.0.2.2:2".parse().unwrap(),
+        };
+        let of = |from: &[&str], header| {
+            let config = RealIp { header, proxied_is_client: false, ..config(from, true) };
+            Client::of(&connection(Some(proxied)), &HeaderMap::new(), &config).text()
+        };
+        let field = || RealIpHeader::Field("x-real-ip".parse().unwrap());
+        assert_eq!(of(&[], field()), "10.0.0.1");
+        assert_eq!(of(&["10.0.0.0/24"], field()), "10.0.0.1");
+        assert_eq!(of(&[], RealIpHeader::ProxyProtocol), "10.0.0.1");
+        assert_eq!(of(&["10.0.0.0/24"], RealIpHeader::ProxyProtocol), "192.0.2.1");
     }
 
     #[test]

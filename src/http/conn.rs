@@ -1,6 +1,6 @@
 //! One connection: hyper over the guard, until it ends, is drained, or becomes a tunnel.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::body::Body;
 use super::client::Connection;
@@ -26,6 +27,8 @@ use crate::ws::handshake;
 
 /// Room in hyper's buffer beyond the longest head, which the guard has measured.
 const SLACK: usize = 8 * 1024;
+/// The number of the next connection.
+static SERIAL: AtomicU64 = AtomicU64::new(1);
 /// How long a client that speaks plain HTTP on a TLS port is listened to.
 const HINT: Duration = Duration::from_secs(2);
 
@@ -85,7 +88,14 @@ pub async fn serve(
     let mut guard = Guard::new(conn, &server, Arc::clone(&verdicts));
     let mut stop = draining.clone();
     let session = Arc::new(Session {
-        connection: Connection { socket: client, local, proxied, tls },
+        connection: Connection {
+            socket: client,
+            serial: SERIAL.fetch_add(1, Ordering::Relaxed),
+            since: Instant::now(),
+            local,
+            proxied,
+            tls,
+        },
         listener,
         generations,
         shared,

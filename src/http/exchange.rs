@@ -46,10 +46,19 @@ impl Exchange<'_> {
             client: self.client,
             pass_client_claims: self.route.proxy().is_some_and(|proxy| proxy.pass_client_claims),
             server: &self.site.label,
+            location: &self.route.location,
+            matched: self.found.matched,
             state: &self.state,
-            proxy_host: self.route.proxy().map_or("", |proxy| &proxy.host),
+            proxy_host: match &self.state.proxy_host {
+                Some(host) => host,
+                None => self.route.proxy().map_or("", |proxy| &proxy.host),
+            },
             upstream_addr,
             status: None,
+            told: None,
+            answer: None,
+            number: self.number,
+            upstream_port: self.route.upstream_port(),
             request_id: &self.request_id,
         }
     }

@@ -7,12 +7,12 @@ use std::time::Duration;
 use http::header::{CONTENT_LENGTH, HeaderMap};
 use http::{Request, Response, StatusCode, Uri};
 use http_body::Body as _;
-use http_body_util::BodyExt as _;
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use super::answer;
 use super::attempt::{Attempts, Failure, ask, reach, speak};
-use super::body::{Body, BodyFate, RequestBody, empty};
+use super::body::{Body, BodyFate, RequestBody, empty, full};
 use super::exchange::Exchange;
 use super::finish::Finish;
 use super::generation::RouteUpstream;
@@ -27,7 +27,7 @@ pub(super) type Answer = (Response<Body>, Option<Duration>);
 /// Passes a request on, and gives back the answer. There is no body where hyper has not read the
 /// request.
 pub(super) async fn forward(
-    exchange: &Exchange<'_>,
+    exchange: &mut Exchange<'_>,
     upstream: &RouteUpstream,
     proxy: &Proxy,
     incoming: Option<Incoming>,
@@ -41,16 +41,31 @@ pub(super) async fn forward(
     }
     let fate = BodyFate::new();
     let incoming = incoming.filter(|body| !body.is_end_stream());
-    let without_body = incoming.is_none();
-    let mut body = Some(match incoming {
-        Some(body) => RequestBody::new(body, max, Arc::clone(&fate)).boxed_unsync(),
-        None => empty(),
-    });
+    let mut request_body = incoming.map(|body| RequestBody::new(body, max, Arc::clone(&fate)));
+    if exchange.site.asks_body
+        && let Some(body) = &mut request_body
+    {
+        let max = exchange.route.location.client_body_buffer_size;
+        match body.hold(max).await {
+            Ok(held) => exchange.state.body = held,
+            Err(_) if fate.is_too_large() => return Err(Refused::BodyTooLarge),
+            Err(_) => return Err(Refused::BodyBroken(exchange.refusal())),
+        }
+    }
+    let exchange = &*exchange;
+    let no_body = request_body.is_none();
+    // What is held can be sent again, and nothing even more so.
+    let again = || match &exchange.state.body {
+        Some(held) => Some(full(held.clone())),
+        None => no_body.then(empty),
+    };
+    let without_body = no_body || exchange.state.body.is_some();
+    let mut body = again().or_else(|| request_body.map(BodyExt::boxed_unsync));
     let (uri, headers) = rewrite::request_head(&exchange.facts(""), proxy, exchange.found);
-    let mut attempts = Attempts::new(upstream, proxy);
+    let mut attempts = Attempts::new(upstream, proxy, exchange);
     let mut last = Refused::NoPeer;
     while let Some(lease) = attempts.next(finish) {
-        let Some(body_now) = body.take().or_else(|| without_body.then(empty)) else {
+        let Some(body_now) = body.take().or_else(again) else {
             break;
         };
         let head = (&uri, &headers);
@@ -58,6 +73,7 @@ pub(super) async fn forward(
             try_peer(exchange, upstream, proxy, head, body_now, &lease, &fate, finish).await;
         let (failure, unsent_body) = match result {
             Ok(response) => {
+                finish.told.answered(response.status(), response.headers());
                 let failed = Failure::Status(response.status().as_u16());
                 let method = exchange.method();
                 if !attempts.may_go_on(&failed, method, without_body) {
@@ -67,7 +83,10 @@ pub(super) async fn forward(
                 }
                 (failed, None)
             }
-            Err(failed) => failed,
+            Err(failed) => {
+                finish.told.failed(failed.0.refused().status());
+                failed
+            }
         };
         if fate.is_too_large() {
             return Err(Refused::BodyTooLarge);

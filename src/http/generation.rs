@@ -3,11 +3,12 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::Shared;
+use super::dynamic::Targets;
 use super::route::{Found, RouteTable};
 use crate::access_log::Log;
 use crate::config::model::{
@@ -80,6 +81,8 @@ pub fn check(config: &Config) -> Result<Vec<(usize, CertificateFacts)>, BuildErr
 /// A server, running.
 #[derive(Debug)]
 pub(super) struct Site {
+    /// Somebody asks for `$request_body`.
+    pub(super) asks_body: bool,
     pub(super) label: Arc<str>,
     pub(super) model: Arc<Server>,
     pub(super) series: Arc<ServerSeries>,
@@ -93,11 +96,15 @@ pub(super) struct Site {
 /// A location, running.
 #[derive(Debug)]
 pub(super) struct Route {
+    /// How the names of headers that are added are spelt.
+    pub(super) spelling: Arc<[String]>,
     pub(super) name: Arc<str>,
     pub(super) location: Arc<Location>,
+    /// Where its requests go, where variables tell.
+    pub(super) targets: Option<Targets>,
     /// What holds under an `if` of its script, by the number of the branch.
     branches: Vec<usize>,
-    pub(super) log: Option<Log>,
+    pub(super) logs: Vec<Log>,
     /// Of a `proxy_pass`.
     pub(super) upstream: Option<RouteUpstream>,
 }
@@ -130,8 +137,19 @@ impl Generation {
             .iter()
             .map(|upstream| (upstream.name.as_str(), shared.registry.upstream(upstream)))
             .collect();
+        let by_name = upstreams.iter();
+        let by_name =
+            by_name.map(|(name, upstream)| ((*name).to_owned(), Arc::clone(upstream))).collect();
         let keys = HashMap::new();
-        let mut builder = Builder { shared, revision, upstreams, keys, connectors: Vec::new() };
+        let mut builder = Builder {
+            asks_body: config.asks_body,
+            shared,
+            revision,
+            upstreams,
+            named: Arc::new(by_name),
+            keys,
+            connectors: Vec::new(),
+        };
         let sites: Result<Vec<_>, _> =
             config.servers.iter().map(|server| builder.site(server)).collect();
         let mut certificates = Vec::new();
@@ -233,19 +251,31 @@ impl Site {
 }
 
 impl Route {
+    /// `$proxy_port`
+    pub(super) fn upstream_port(&self) -> &str {
+        let host = self.proxy().map_or("", |proxy| proxy.host.as_str());
+        let after = host.rsplit(']').next().unwrap_or_default();
+        let https = self.proxy().is_some_and(|proxy| proxy.tls.is_some());
+        let default = if https { "443" } else { "80" };
+        after.rsplit_once(':').map_or(default, |(_, port)| port)
+    }
+
     pub(super) fn proxy(&self) -> Option<&Proxy> {
         match &self.location.action {
             Action::Proxy(proxy) => Some(proxy),
-            Action::Return(_) | Action::Nothing => None,
+            Action::Return(_) | Action::Files | Action::Nothing => None,
         }
     }
 }
 
 /// What is gathered while building.
 struct Builder<'a> {
+    asks_body: bool,
     shared: &'a Shared,
     revision: u64,
     upstreams: HashMap<&'a str, Arc<Upstream>>,
+    /// The same, for those that variables pick.
+    named: Arc<HashMap<String, Arc<Upstream>>>,
     /// How often a route's name has been given.
     keys: HashMap<String, usize>,
     /// By their settings: sessions and pools are shared by routes that speak TLS alike.
@@ -262,6 +292,7 @@ impl Builder<'_> {
             _ => None,
         });
         Ok(Site {
+            asks_body: self.asks_body,
             label: server.label.as_str().into(),
             series: self.shared.metrics.server(&server.label),
             patterns: patterns.collect(),
@@ -303,15 +334,35 @@ impl Builder<'_> {
                 .open(log)
                 .map_err(|error| BuildError::AccessLog { path: log.path.clone(), error })
         };
-        let log = location.access_log.as_ref().map(open).transpose()?;
+        let logs: Result<Vec<_>, _> = location.access_logs.iter().map(open).collect();
+        let logs = logs?;
+        let targets = match &location.action {
+            Action::Proxy(proxy) if proxy.target.is_some() => Some(Targets {
+                named: Arc::clone(&self.named),
+                registry: Arc::clone(&self.shared.registry),
+                key: self.key(format!("{}|{}|variable", server.label, location.name)),
+                tunnels: self.shared.metrics.tunnels(&server.label, "variable"),
+                made: Mutex::default(),
+            }),
+            _ => None,
+        };
         let upstream = match &location.action {
             Action::Proxy(proxy) => self.upstream(server, location, proxy)?,
-            Action::Return(_) | Action::Nothing => None,
+            Action::Return(_) | Action::Files | Action::Nothing => None,
         };
         let name = location.name.as_str().into();
         let index = routes.len();
         let branches = Vec::with_capacity(location.branches.len());
-        routes.push(Route { name, location: Arc::clone(location), branches, log, upstream });
+        let spelling = location.add_headers.iter().map(|header| header.spelled.clone()).collect();
+        routes.push(Route {
+            spelling,
+            name,
+            location: Arc::clone(location),
+            branches,
+            logs,
+            targets,
+            upstream,
+        });
         for branch in &location.branches {
             let number = self.route(server, branch, routes)?;
             routes[index].branches.push(number);

@@ -7,15 +7,22 @@ mod body;
 mod client;
 mod clocked;
 mod conn;
+mod dynamic;
 mod exchange;
+mod file_answer;
+mod files;
 mod finish;
 mod forward;
+mod freshness;
 mod generation;
 mod guard;
 mod head;
 mod head_room;
+mod limiting;
+mod more_vars;
 mod path;
 mod pool;
+mod redirects;
 mod respond;
 mod rewrite;
 pub mod route;
@@ -38,6 +45,7 @@ pub use generation::{BuildError, Generation, check};
 pub use pool::Pool;
 
 use crate::access_log::Writer;
+use crate::limits::Zones;
 use crate::metrics::Metrics;
 use crate::relay::Engine;
 use crate::upstream::Registry;
@@ -53,6 +61,8 @@ pub struct Shared {
     pub engine: Arc<Engine>,
     /// The access log's thread.
     pub log_writer: Arc<Writer>,
+    /// Who has been let in how often.
+    pub zones: Arc<Zones>,
     /// Idle upstream connections.
     pub pool: Arc<Pool>,
     /// Session tickets of every acceptor.

@@ -2,16 +2,17 @@
 
 /// `$uri`: percent-decoded, slashes merged, `.` and `..` resolved, as nginx does. `None` when it
 /// climbs above the root, holds a NUL, is no UTF-8, or is not well encoded.
-pub(super) fn normalise(raw: &str) -> Option<String> {
+pub(super) fn normalise(raw: &str, merge_slashes: bool) -> Option<String> {
     let decoded = decode(raw)?;
     if !decoded.starts_with('/') || decoded.contains('\0') {
         return None;
     }
     let mut segments: Vec<&str> = Vec::new();
     let mut ends_with_slash = false;
-    for segment in decoded.split('/') {
+    for segment in decoded[1..].split('/') {
         ends_with_slash = matches!(segment, "" | "." | "..");
         match segment {
+            "" if !merge_slashes => segments.push(segment),
             "" | "." => {}
             ".." => {
                 segments.pop()?;
@@ -24,7 +25,7 @@ pub(super) fn normalise(raw: &str) -> Option<String> {
         path.push('/');
         path.push_str(segment);
     }
-    if ends_with_slash || segments.is_empty() {
+    if segments.is_empty() || ends_with_slash && !path.ends_with('/') {
         path.push('/');
     }
     Some(path)
@@ -131,10 +132,10 @@ mod tests {
             ("/a%2Fb", "/a/b"),
             ("/a%20b", "/a b"),
         ] {
-            assert_eq!(normalise(raw).as_deref(), Some(path), "{raw}");
+            assert_eq!(normalise(raw, true).as_deref(), Some(path), "{raw}");
         }
         for raw in ["/..", "/a/../..", "/%2e%2e/", "/a%00b", "/a%", "/a%2", "/a%zz", "/%ff", "a"] {
-            assert_eq!(normalise(raw), None, "{raw}");
+            assert_eq!(normalise(raw, true), None, "{raw}");
         }
     }
 
@@ -150,6 +151,15 @@ mod tests {
         }
     }
 
+    #[test]
+    fn slashes_stay_where_they_are_not_merged() {
+        for (raw, path) in
+            [("/a//b", "/a//b"), ("//", "//"), ("/a//", "/a//"), ("/a//../b", "/a/b"), ("/", "/")]
+        {
+            assert_eq!(normalise(raw, false).as_deref(), Some(path), "{raw}");
+        }
+    }
+
     proptest! {
         #[test]
         fn an_encoded_path_is_the_same_path(segments in prop::collection::vec("[^/\\x00]{1,8}", 1..5)) {
@@ -157,7 +167,7 @@ mod tests {
             let path = format!("/{}", segments.join("/"));
             let encoded = encode(&path);
             prop_assert!(encoded.bytes().all(|b| b.is_ascii_graphic() && b != b'?' && b != b'#'));
-            prop_assert_eq!(normalise(&encoded), Some(path));
+            prop_assert_eq!(normalise(&encoded, true), Some(path));
         }
     }
 }

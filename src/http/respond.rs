@@ -2,12 +2,14 @@
 
 use bytes::Bytes;
 use http::header::{
-    ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, SEC_WEBSOCKET_VERSION, UPGRADE,
+    ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, LOCATION, SEC_WEBSOCKET_VERSION,
+    UPGRADE,
 };
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use super::body::{Body, full};
 use super::guard::Refusal;
+use crate::config::model::Location;
 use crate::ws::handshake::BadRequest;
 
 /// Why a request gets no answer from an upstream.
@@ -157,6 +159,13 @@ const fn status_of(refusal: Refusal) -> StatusCode {
     }
 }
 
+/// Sets a header, in place of those of its name; a value that no header can hold sets none.
+pub(super) fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
 /// A short answer in plain text.
 pub(super) fn text(status: StatusCode, body: String) -> Response<Body> {
     let mut response = Response::new(full(Bytes::from(body)));
@@ -180,6 +189,36 @@ pub(super) fn returned(status: StatusCode, value: String, redirect: bool) -> Res
         response.headers_mut().insert(LOCATION, value);
     }
     response
+}
+
+/// Gives an error or a redirect that is made here the body that its location wants.
+pub(super) fn as_page(response: &mut Response<Body>, location: &Location) {
+    let status = response.status();
+    if !location.html_errors || status.as_u16() < 300 || status == StatusCode::NOT_MODIFIED {
+        return;
+    }
+    let title = format!("{} {}", status.as_str(), nginx_reason(status));
+    let page = format!(
+        "<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{title}</h1></center>\r\n\
+         <hr><center>wayhold</center>\r\n</body>\r\n</html>\r\n"
+    );
+    *response.body_mut() = full(Bytes::from(page));
+    response.headers_mut().remove(CONTENT_LENGTH);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
+}
+
+/// nginx's words, where they are not those of RFC 9110.
+fn nginx_reason(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        302 => "Found",
+        405 => "Not Allowed",
+        413 => "Request Entity Too Large",
+        414 => "Request-URI Too Large",
+        416 => "Requested Range Not Satisfiable",
+        503 => "Service Temporarily Unavailable",
+        504 => "Gateway Time-out",
+        _ => status.canonical_reason().unwrap_or_default(),
+    }
 }
 
 /// For a client that speaks plain HTTP on a TLS port.

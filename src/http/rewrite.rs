@@ -92,6 +92,10 @@ fn set_headers(headers: &mut HeaderMap, set: &[(HeaderName, Template)], facts: &
 /// Without a URI in `proxy_pass` the target goes on as it came, in origin-form, unless it was
 /// rewritten; with one, it replaces the part of the path that the location matched.
 fn target(facts: &Facts<'_>, proxy: &Proxy, found: Found) -> Uri {
+    if let (Some(uri), true) = (&proxy.uri, proxy.whole_uri) {
+        let uri = if uri.starts_with('/') { uri.clone() } else { format!("/{uri}") };
+        return PathAndQuery::try_from(uri).map(Uri::from).unwrap_or_default();
+    }
     let target = match &proxy.uri {
         None if facts.state.is_as_received() => facts.parts.uri.path_and_query().cloned(),
         uri => {
@@ -116,18 +120,20 @@ pub(super) fn response_head(headers: &mut HeaderMap, proxy: &Proxy) {
 }
 
 /// `add_header`: nginx adds to these statuses only, unless it says `always`.
-pub(super) fn add_headers(headers: &mut HeaderMap, add: &[AddHeader], facts: &Facts<'_>) {
+pub(super) fn added_headers(
+    add: &[AddHeader],
+    facts: &Facts<'_>,
+) -> Vec<(HeaderName, HeaderValue)> {
     let fits = matches!(
         facts.status,
         Some(101 | 200 | 201 | 204 | 206 | 301 | 302 | 303 | 304 | 307 | 308)
     );
-    for header in add.iter().filter(|header| fits || header.always) {
-        if let Ok(value) = HeaderValue::from_bytes(header.value.expand(facts).as_bytes())
-            && !value.is_empty()
-        {
-            headers.append(&header.name, value);
-        }
-    }
+    let add = add.iter().filter(|header| fits || header.always);
+    add.filter_map(|header| {
+        let value = HeaderValue::from_bytes(header.value.expand(facts).as_bytes()).ok()?;
+        Some((header.name.clone(), value))
+    })
+    .collect()
 }
 
 /// Whether a request asks for something that only this hop can promise.

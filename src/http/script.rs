@@ -4,8 +4,10 @@
 use std::path::Path;
 
 use http::StatusCode;
+use http::header::CONTENT_TYPE;
 
 use super::exchange::Exchange;
+use super::file_answer::content_type;
 use super::forward::Answer;
 use super::path;
 use super::respond::{self, Refused};
@@ -31,6 +33,8 @@ pub(super) enum Stop {
     Answer(Box<Answer>),
     /// This error, which may have a page.
     Refused(Refused),
+    /// Another path or `@name` to begin anew with.
+    GoTo(String),
     /// No answer: the connection is closed.
     Close,
 }
@@ -152,7 +156,12 @@ pub(super) fn returned(exchange: &Exchange<'_>, returned: &Returned) -> Stop {
         None if returned.status >= 300 => return Stop::Refused(Refused::Returned(status)),
         None => String::new(),
     };
-    let response = respond::returned(status, text, returned.redirect);
+    let mut response = respond::returned(status, text, returned.redirect);
+    let types = &exchange.route.location.types;
+    if types.default.is_some() && response.headers().contains_key(CONTENT_TYPE) {
+        let kind = content_type(types, &exchange.state.path);
+        respond::set(response.headers_mut(), CONTENT_TYPE, &kind);
+    }
     Stop::Answer(Box::new((response, None)))
 }
 

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use http::HeaderMap;
 use http::header::{CONNECTION, HeaderName, HeaderValue, REFERER, USER_AGENT};
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
@@ -18,7 +19,7 @@ use super::finish::Finish;
 use super::generation::{Generation, Site};
 use super::guard;
 use super::head::Spelling;
-use super::respond::Refused;
+use super::respond::{self, Refused};
 use super::route::Found;
 use super::stages::{Outcome, act};
 use super::state::State;
@@ -106,9 +107,11 @@ pub(super) async fn serve(
     if let Some(refusal) = session.verdicts.of(number) {
         let client = Client::of(&session.connection, &parts.headers, &site.model.own.real_ip);
         describe(&mut finish, &generation, site, parts, &client);
-        finish.log.clone_from(&site.own().log);
+        finish.log = site.own().logs.first().cloned();
         tracing::info!("client sent an invalid request: {}", Refused::Guard(refusal).reason());
-        return answer(Refused::Guard(refusal).response(), None, finish, true);
+        let mut response = Refused::Guard(refusal).response();
+        respond::as_page(&mut response, &site.model.own);
+        return answer(response, None, finish, true);
     }
     let mut exchange = Exchange {
         shared: &session.shared,
@@ -125,7 +128,7 @@ pub(super) async fn serve(
         request_id: RequestId::default(),
     };
     describe(&mut finish, &generation, site, parts, &exchange.client);
-    finish.log.clone_from(&site.own().log);
+    finish.log = site.own().logs.first().cloned();
     if let Some(pattern) = site.pattern(&host) {
         exchange.state.fits(pattern, &host);
     }
@@ -140,12 +143,31 @@ pub(super) async fn serve(
         }
     };
     // 7. A connection that is to end says so; behind an upgrade request nothing is HTTP any more.
+    let location = &exchange.route.location;
+    session.verdicts.keep_for(location.keepalive_timeout);
+    session.verdicts.spell(&exchange.route.spelling);
     let last = wants_upgrade
         || !is_kept(parts)
-        || number >= site.model.keepalive_requests
-        || site.model.keepalive_timeout.is_zero()
+        || number >= location.keepalive_requests
+        || location.keepalive_timeout.is_zero()
         || *session.draining.borrow();
+    let mut response = response;
+    if let (Some(time), false) = (location.keepalive_header, last) {
+        say_kept(response.headers_mut(), time);
+    }
     answer(response, timeout, finish, last)
+}
+
+/// `Connection: keep-alive`, and how long.
+fn say_kept(headers: &mut HeaderMap, time: Duration) {
+    if headers.contains_key(CONNECTION) {
+        return;
+    }
+    headers.insert(CONNECTION, HeaderValue::from_static("keep-alive"));
+    if !time.is_zero() {
+        let value = format!("timeout={}", time.as_secs());
+        respond::set(headers, HeaderName::from_static("keep-alive"), &value);
+    }
 }
 
 /// Whether the client keeps its connection: in HTTP/1.0 it asks for that.

@@ -4,23 +4,31 @@
 
 use std::sync::Arc;
 
-use http::header::{HeaderName, HeaderValue, LOCATION, WWW_AUTHENTICATE};
+use http::header::{ETAG, HeaderName, HeaderValue, LAST_MODIFIED, LOCATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, Method, Response, StatusCode};
 use hyper::body::Incoming;
 
+use super::body::Body;
 use super::client::Client;
+use super::dynamic::{self, Url};
 use super::exchange::Exchange;
+use super::files;
 use super::finish::Finish;
 use super::forward::{Answer, forward};
-use super::generation::Route;
+use super::freshness;
+use super::generation::{Route, RouteUpstream};
+use super::limiting;
 use super::path;
+use super::redirects;
 use super::respond::{self, Refused};
 use super::rewrite;
 use super::route::Found;
 use super::script::{self, Stop};
 use super::state::Cycle;
 use super::upgrade::{Opening, Upgraded, upgrade};
-use crate::config::model::{Action, LocationPath, PageStatus};
+use super::vars::Facts;
+use crate::access_log::{Also, escaping};
+use crate::config::model::{Action, LocationPath, LogFormat, PageStatus, Proxy};
 
 /// What the action of a route gives.
 pub(super) enum Outcome {
@@ -69,15 +77,23 @@ pub(super) async fn act(
                 break Outcome::Answer(*answer);
             }
             // What is told by itself is not told under the status of an error before it.
-            Err(Stop::Answer(answer)) => {
+            Err(Stop::Answer(mut answer)) => {
                 exchange.state.status = None;
+                made_here(&mut answer.0, exchange);
                 (answer.0.status(), *answer)
             }
             Err(Stop::Refused(refused)) => {
                 exchange.state.status = None;
-                (refused.status(), refusal(&refused))
+                (refused.status(), refusal(exchange, &refused))
             }
             Err(Stop::Close) => return None,
+            Err(Stop::GoTo(to)) => match entry_at(exchange, &to) {
+                Ok(next) => {
+                    entry = next;
+                    continue;
+                }
+                Err(refused) => break Outcome::Answer(refusal(exchange, &refused)),
+            },
         };
         match page(exchange, status) {
             None => break Outcome::Answer(answer),
@@ -104,10 +120,35 @@ pub(super) async fn act(
     };
     let mut facts = exchange.facts(&finish.record.upstream_addr);
     facts.status = Some(status.as_u16());
+    facts.told = Some(&finish.told);
+    facts.answer = Some(headers);
     // What is refused here may still get a header that is always added.
-    rewrite::add_headers(headers, &exchange.route.location.add_headers, &facts);
+    let expires = exchange.route.location.expires.as_ref().map(|value| value.expand(&facts));
+    let added = rewrite::added_headers(&exchange.route.location.add_headers, &facts);
+    for (name, value) in added {
+        // There is one of these; an empty one takes it away.
+        if matches!(name, ETAG | LAST_MODIFIED) {
+            headers.remove(&name);
+        }
+        if !value.is_empty() {
+            headers.append(name, value);
+        }
+    }
+    if let Some(value) = expires {
+        freshness::tell(&value, status, headers);
+    }
     if finish.log.is_some() {
         finish.record.request_id = exchange.request_id.get().into();
+        let mut facts = exchange.facts(&finish.record.upstream_addr);
+        facts.status = Some(status.as_u16());
+        facts.told = Some(&finish.told);
+        facts.answer = Some(headers);
+        let mut lines = lines(exchange.route, &facts).into_iter();
+        let first = lines.next();
+        let also: Vec<_> = lines.collect();
+        (finish.log, finish.record.line) =
+            first.map_or((None, None), |(log, line)| (Some(log), line));
+        finish.record.also = (!also.is_empty()).then(|| Box::new(also));
     }
     Some(outcome)
 }
@@ -132,9 +173,43 @@ fn keep(kept: Vec<(HeaderName, HeaderValue)>, status: StatusCode, headers: &mut 
     }
 }
 
-fn refusal(refused: &Refused) -> Answer {
+/// The logs of a request, and their lines as far as they are known.
+fn lines(route: &Route, facts: &Facts<'_>) -> Vec<Also> {
+    let mut lines = Vec::new();
+    for (config, log) in route.location.access_logs.iter().zip(&route.logs) {
+        let condition = config.condition.as_ref().map(|condition| condition.expand(facts));
+        if matches!(condition.as_deref(), Some("" | "0")) {
+            continue;
+        }
+        let line = match &config.format {
+            LogFormat::Custom(format) => {
+                Some(Box::new(format.line.prepare(facts, escaping(format.escape))))
+            }
+            LogFormat::Combined | LogFormat::Json => None,
+        };
+        lines.push((log.clone(), line));
+    }
+    lines
+}
+
+/// Gives an error or a redirect that is made here the body and the Location that its location wants.
+fn made_here(response: &mut Response<Body>, exchange: &Exchange<'_>) {
+    let location = &exchange.route.location;
+    respond::as_page(response, location);
+    let path = response.headers().get(LOCATION).filter(|value| value.as_bytes().starts_with(b"/"));
+    if let Some(path) = path.filter(|_| location.redirects.absolute)
+        && let Ok(path) = path.to_str()
+    {
+        let url = exchange.facts("").url_of(path, location.redirects);
+        respond::set(response.headers_mut(), LOCATION, &url);
+    }
+}
+
+fn refusal(exchange: &Exchange<'_>, refused: &Refused) -> Answer {
     tracing::info!("refused: {}: {}", refused.status(), refused.reason());
-    (refused.response(), None)
+    let mut response = refused.response();
+    made_here(&mut response, exchange);
+    (response, None)
 }
 
 /// Whether an upstream's answer may be replaced by a page.
@@ -152,7 +227,8 @@ async fn process<'a>(
     finish: &mut Finish,
 ) -> Result<Outcome, Stop> {
     if !exchange.state.rewritten {
-        let path = path::normalise(exchange.parts.uri.path());
+        let merge = exchange.site.model.merge_slashes;
+        let path = path::normalise(exchange.parts.uri.path(), merge);
         exchange.state.path = path.ok_or(Refused::BadPath)?;
     }
     let site = exchange.site;
@@ -166,11 +242,17 @@ async fn process<'a>(
     loop {
         let (route, found) = match named.take() {
             Some(route) => (route, Found::new(0, exchange.state.path.len())),
-            None => site.route(&exchange.state.path).ok_or(Refused::NotFound)?,
+            None => match site.route(&exchange.state.path) {
+                Some(found) => found,
+                None if matches!(site.model.own.action, Action::Files) => {
+                    (site.own(), Found::new(0, 0))
+                }
+                None => return Err(Refused::NotFound.into()),
+            },
         };
         enter(exchange, route, found, finish);
         if found.lacks_slash() {
-            return Err(with_slash(exchange));
+            return Err(files::with_slash(exchange));
         }
         if route.location.internal && !exchange.state.internal {
             return Err(Refused::NotFound.into());
@@ -187,26 +269,18 @@ async fn process<'a>(
     run(exchange, incoming, wants_upgrade, finish).await
 }
 
-/// Sends the client to the path with a slash at its end, as nginx does for what is proxied.
-fn with_slash(exchange: &Exchange<'_>) -> Stop {
-    let args = exchange.state.args(exchange.parts).map(|args| format!("?{args}"));
-    let path = path::encode(&exchange.state.path);
-    let location = format!("{path}/{}", args.unwrap_or_default());
-    let response = respond::returned(StatusCode::MOVED_PERMANENTLY, location, true);
-    Stop::Answer(Box::new((response, None)))
-}
-
 /// What holds from here on is the route's.
 fn enter<'a>(exchange: &mut Exchange<'a>, route: &'a Route, found: Found, finish: &mut Finish) {
     let before = &exchange.route.location.real_ip;
-    if route.location.real_ip != *before {
+    let is_found = exchange.client.addr != exchange.connection.socket;
+    if route.location.real_ip != *before && !is_found {
         let (connection, headers) = (exchange.connection, &exchange.parts.headers);
         exchange.client = Client::of(connection, headers, &route.location.real_ip);
         finish.record.remote_addr = exchange.client.text().into();
     }
     exchange.route = route;
     exchange.found = found;
-    finish.log.clone_from(&route.log);
+    finish.log = route.logs.first().cloned();
     finish.record.location = Arc::clone(&route.name);
     if let LocationPath::Regex(pattern) = &route.location.path
         && pattern.captures()
@@ -223,8 +297,14 @@ async fn run(
     finish: &mut Finish,
 ) -> Result<Outcome, Stop> {
     let route = exchange.route;
+    limiting::admit(exchange, finish).await?;
     if !exchange.client.is_allowed(&route.location.access) {
         return Err(Refused::Forbidden.into());
+    }
+    if let Some(tries) = &route.location.try_files {
+        let path = files::try_files(exchange, route.location.files.as_ref(), tries).await?;
+        exchange.state.rewritten |= path != exchange.state.path;
+        exchange.state.path = path;
     }
     if rewrite::has_unknown_expectation(exchange.parts) {
         return Err(Refused::Expectation.into());
@@ -232,23 +312,60 @@ async fn run(
     match (&route.location.action, &route.upstream) {
         (Action::Return(returned), _) => Err(script::returned(exchange, returned)),
         (Action::Proxy(proxy), Some(upstream)) => {
-            finish.record.upstream = Some(Arc::clone(&upstream.name));
-            if wants_upgrade && (proxy.websocket.enabled || proxy.refuse_upgrades) {
-                return Ok(match upgrade(exchange, upstream, proxy, finish).await? {
-                    Upgraded::Answered(answer) => Outcome::Answer(answer),
-                    Upgraded::Switching(response, opening) => Outcome::Switching(response, opening),
-                });
-            }
-            if exchange.state.body_is_gone && exchange.state.method.is_none() {
-                // It went to a peer that failed, and is not there to be sent again.
-                return Err(Refused::BadGateway.into());
-            }
-            let body = incoming.take();
-            exchange.state.body_is_gone |= body.as_ref().is_some_and(has_bytes);
-            Ok(Outcome::Answer(forward(exchange, upstream, proxy, body, finish).await?))
+            pass(exchange, upstream, proxy, incoming, wants_upgrade, finish).await
         }
-        (Action::Proxy(_) | Action::Nothing, _) => Err(Refused::NotFound.into()),
+        (Action::Proxy(proxy), None) => {
+            let (Some(targets), Some(target)) = (&route.targets, &proxy.target) else {
+                return Err(Refused::NotFound.into());
+            };
+            let url = target.expand(&exchange.facts(""));
+            let Some(Url { authority, uri }) = dynamic::parse(&url) else {
+                tracing::error!("invalid URL in \"proxy_pass\": {url:?}");
+                return Err(Refused::Returned(StatusCode::INTERNAL_SERVER_ERROR).into());
+            };
+            let upstream = targets.find(authority, proxy).await?;
+            let host = if authority.starts_with("unix:") { "localhost" } else { authority };
+            exchange.state.proxy_host = Some(host.to_owned());
+            let proxy = Proxy {
+                uri: uri.map(str::to_owned),
+                whole_uri: uri.is_some(),
+                ..(**proxy).clone()
+            };
+            pass(exchange, &upstream, &proxy, incoming, wants_upgrade, finish).await
+        }
+        (Action::Files, _) => match &route.location.files {
+            Some(files) => Ok(Outcome::Answer(files::serve(exchange, files).await?)),
+            None => Err(Refused::NotFound.into()),
+        },
+        (Action::Nothing, _) => Err(Refused::NotFound.into()),
     }
+}
+
+/// Passes a request on to an upstream.
+async fn pass(
+    exchange: &mut Exchange<'_>,
+    upstream: &RouteUpstream,
+    proxy: &Proxy,
+    incoming: &mut Option<Incoming>,
+    wants_upgrade: bool,
+    finish: &mut Finish,
+) -> Result<Outcome, Stop> {
+    finish.record.upstream = Some(Arc::clone(&upstream.name));
+    if wants_upgrade && (proxy.websocket.enabled || proxy.refuse_upgrades) {
+        return Ok(match upgrade(exchange, upstream, proxy, finish).await? {
+            Upgraded::Answered(answer) => Outcome::Answer(answer),
+            Upgraded::Switching(response, opening) => Outcome::Switching(response, opening),
+        });
+    }
+    if exchange.state.body_is_gone && exchange.state.method.is_none() {
+        // It went to a peer that failed, and is not there to be sent again.
+        return Err(Refused::BadGateway.into());
+    }
+    let body = incoming.take();
+    exchange.state.body_is_gone |= body.as_ref().is_some_and(has_bytes);
+    let mut answer = forward(exchange, upstream, proxy, body, finish).await?;
+    redirects::rewrite(exchange, proxy, answer.0.headers_mut());
+    Ok(Outcome::Answer(answer))
 }
 
 fn has_bytes(body: &Incoming) -> bool {
@@ -277,34 +394,42 @@ fn page<'a>(exchange: &mut Exchange<'a>, error: StatusCode) -> Option<Page<'a>> 
             _ => 302,
         };
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::FOUND);
-        return Some(Page::Answer(Box::new((respond::returned(status, to, true), None))));
+        let mut response = respond::returned(status, to, true);
+        made_here(&mut response, exchange);
+        return Some(Page::Answer(Box::new((response, None))));
     }
-    let site = exchange.site;
+    let entry = match entry_at(exchange, &to) {
+        Ok(entry) => entry,
+        Err(refused) => {
+            tracing::error!("no page stands in for an error: {to:?} leads nowhere");
+            return Some(Page::Answer(Box::new(refusal(exchange, &refused))));
+        }
+    };
+    let head = exchange.parts.method == Method::HEAD;
     let state = &mut exchange.state;
     state.in_error_page = true;
-    state.internal = true;
-    let named = to.starts_with('@').then(|| site.named(&to));
-    if state.change().is_err() || named.is_some_and(|route| route.is_none()) {
-        tracing::error!("no page stands in for an error: {to:?} leads nowhere");
-        let error = Refused::Returned(StatusCode::INTERNAL_SERVER_ERROR);
-        return Some(Page::Answer(Box::new(refusal(&error))));
-    }
     state.status = match page.status {
         PageStatus::OfError => Some(error.as_u16()),
         PageStatus::OfPage => None,
         PageStatus::Given(code) => Some(code),
     };
-    Some(Page::At(match named.flatten() {
-        Some(route) => Entry::Location(route),
-        None => {
-            let (path, args) = to.split_once('?').unwrap_or((&to, ""));
-            path.clone_into(&mut state.path);
-            state.set_args(args.to_owned());
-            state.rewritten = true;
-            if exchange.parts.method != Method::HEAD {
-                state.method = Some(Method::GET);
-            }
-            Entry::Server
-        }
-    }))
+    if matches!(entry, Entry::Server) && !head {
+        state.method = Some(Method::GET);
+    }
+    Some(Page::At(entry))
+}
+
+/// Sends a request to a path or a location by name, inside of here.
+fn entry_at<'a>(exchange: &mut Exchange<'a>, to: &str) -> Result<Entry<'a>, Refused> {
+    exchange.state.change().map_err(|Cycle| Refused::Cycle)?;
+    exchange.state.internal = true;
+    if to.starts_with('@') {
+        let nowhere = Refused::Returned(StatusCode::INTERNAL_SERVER_ERROR);
+        return exchange.site.named(to).map(Entry::Location).ok_or(nowhere);
+    }
+    let (path, args) = to.split_once('?').unwrap_or((to, ""));
+    path.clone_into(&mut exchange.state.path);
+    exchange.state.set_args(args.to_owned());
+    exchange.state.rewritten = true;
+    Ok(Entry::Server)
 }

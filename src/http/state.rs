@@ -1,6 +1,7 @@
 //! What changes about a request on its way to an answer: its path, its arguments, the variables that
 //! are set, and how often it has been sent on inside. Pure.
 
+use bytes::Bytes;
 use http::Method;
 use http::request::Parts;
 
@@ -27,6 +28,14 @@ pub(super) struct State {
     pub(super) status: Option<u16>,
     /// The method, where it is not the client's any more.
     pub(super) method: Option<Method>,
+    /// `$proxy_host`, where variables tell it.
+    pub(super) proxy_host: Option<String>,
+    /// `$limit_req_status`; a request is limited once.
+    pub(super) limit_req_status: &'static str,
+    /// `$limit_conn_status`
+    pub(super) limit_conn_status: &'static str,
+    /// `$request_body`, where somebody asks for it.
+    pub(super) body: Option<Bytes>,
     /// The body has gone to a peer.
     pub(super) body_is_gone: bool,
     /// Changes of the path that are left.
@@ -54,6 +63,10 @@ impl State {
             in_error_page: false,
             status: None,
             method: None,
+            proxy_host: None,
+            limit_req_status: "",
+            limit_conn_status: "",
+            body: None,
             body_is_gone: false,
             changes: CHANGES,
             own: Vec::new(),

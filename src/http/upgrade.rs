@@ -98,7 +98,7 @@ async fn pass_on(
     let (uri, mut headers) = rewrite::request_head(&exchange.facts(""), proxy, exchange.found);
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    let mut attempts = Attempts::new(upstream, proxy);
+    let mut attempts = Attempts::new(upstream, proxy, exchange);
     let mut last = Refused::NoPeer;
     while let Some(lease) = attempts.next(finish) {
         let result = try_peer(exchange, upstream, proxy, &uri, &headers, &accept, &lease, finish);
@@ -225,12 +225,14 @@ impl Opening {
             tracing::error!("a tunnel's sockets cannot be taken over");
             return;
         };
+        let mut finish = finish;
+        let places = std::mem::take(&mut finish.taken).into_boxed_slice();
         let line = finish.pass_on();
         if let Some((log, record)) = &line {
             log.tunnel_opened(record);
         }
         let Place { permit, active } = place;
-        let keep = Keep { line, lease, permit, connection: active };
+        let keep = Keep { line, lease, permit, places, connection: active };
         engine.adopt(NewTunnel {
             client,
             upstream,

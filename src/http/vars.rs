@@ -2,12 +2,15 @@
 
 use std::sync::OnceLock;
 
+use http::HeaderMap;
 use http::header::{COOKIE, HOST};
 use http::request::Parts;
 
 use super::client::{Client, Connection, text};
+use super::finish::Told;
+use super::more_vars as more;
 use super::state::State;
-use crate::config::model::ListenAddr;
+use crate::config::model::{Action, Files, ListenAddr, Location, LocationPath, Redirects};
 use crate::config::template::{Lookup, Var};
 
 /// A request, as its variables see it.
@@ -19,6 +22,9 @@ pub(super) struct Facts<'a> {
     pub(super) pass_client_claims: bool,
     /// The server's label.
     pub(super) server: &'a str,
+    /// What holds for it, and how much of the path that stands for.
+    pub(super) location: &'a Location,
+    pub(super) matched: usize,
     /// Its path, its arguments, and what has been set.
     pub(super) state: &'a State,
     /// `$proxy_host`
@@ -27,6 +33,14 @@ pub(super) struct Facts<'a> {
     pub(super) upstream_addr: &'a str,
     /// The status of the answer, once there is one.
     pub(super) status: Option<u16>,
+    /// What the peers said, once they have been asked.
+    pub(super) told: Option<&'a Told>,
+    /// The headers of the answer, once there is one.
+    pub(super) answer: Option<&'a HeaderMap>,
+    /// Which request of the connection it is.
+    pub(super) number: u64,
+    /// `$proxy_port`
+    pub(super) upstream_port: &'a str,
     pub(super) request_id: &'a RequestId,
 }
 
@@ -46,17 +60,48 @@ impl RequestId {
 }
 
 impl Facts<'_> {
-    /// A header's values; several are joined as one list.
     fn header(&self, name: &http::HeaderName) -> String {
-        let separator = if *name == COOKIE { "; " } else { ", " };
-        let values = self.parts.headers.get_all(name);
-        let values: Vec<_> = values.iter().map(|v| String::from_utf8_lossy(v.as_bytes())).collect();
-        values.join(separator)
+        joined(&self.parts.headers, name)
     }
 
     /// The host the request is for, with its port.
     pub(super) fn http_host(&self) -> String {
         http_host(self.parts)
+    }
+
+    /// The URL of a path of this server.
+    pub(super) fn url_of(&self, path: &str, redirects: Redirects) -> String {
+        let asked = host_name(&self.http_host());
+        let mut host = if redirects.server_name { self.server.to_owned() } else { asked };
+        if host.is_empty() {
+            self.lookup(&Var::ServerAddr, &mut host);
+        }
+        let (scheme, usual) = if self.is_https() { ("https", 443) } else { ("http", 80) };
+        let port = match &self.connection.local {
+            ListenAddr::Tcp(addr) if redirects.port && addr.port() != usual => {
+                format!(":{}", addr.port())
+            }
+            _ => String::new(),
+        };
+        format!("{scheme}://{host}{port}{path}")
+    }
+
+    /// Whether it goes to an upstream.
+    pub(super) fn location_proxies(&self) -> bool {
+        matches!(self.location.action, Action::Proxy(_))
+    }
+
+    /// Where a path lies on the disk.
+    pub(super) fn place(&self, files: &Files, path: &str) -> String {
+        let root = files.root.expand(self);
+        if !files.alias {
+            return root + path;
+        }
+        // The alias of a regular expression is the whole of it.
+        match &self.location.path {
+            LocationPath::Regex(_) => root,
+            _ => root + path.get(self.matched..).unwrap_or_default(),
+        }
     }
 
     /// The arguments, as they are now.
@@ -102,6 +147,14 @@ impl Facts<'_> {
         };
         if told.is_empty() { own } else { format!("{told}, {own}") }
     }
+}
+
+/// A header's values; several are joined as one list.
+pub(super) fn joined(headers: &HeaderMap, name: &http::HeaderName) -> String {
+    let separator = if *name == COOKIE { "; " } else { ", " };
+    let values = headers.get_all(name);
+    let values: Vec<_> = values.iter().map(|v| String::from_utf8_lossy(v.as_bytes())).collect();
+    values.join(separator)
 }
 
 /// The host a request is for: of an absolute-form target, else of the `Host` field.
@@ -175,10 +228,7 @@ impl Lookup for Facts<'_> {
                     out.push_str(&status.to_string());
                 }
             }
-            Var::Capture(group) => out.push_str(self.state.capture(*group)),
-            Var::Own(number) => out.push_str(self.state.own(*number)),
-            // Resolved by the template itself.
-            Var::Map(_) => {}
+            other => more::lookup(self, other, out),
         }
     }
 }

@@ -34,6 +34,14 @@ impl ClientAddr {
         Self::Ip(SocketAddr::new(addr.ip().to_canonical(), addr.port()))
     }
 
+    /// The address and port, when it has them.
+    pub const fn socket_addr(self) -> Option<SocketAddr> {
+        match self {
+            Self::Ip(addr) => Some(addr),
+            Self::Unix => None,
+        }
+    }
+
     /// The IP address, when it has one.
     pub const fn ip(self) -> Option<IpAddr> {
         match self {

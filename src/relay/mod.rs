@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use crate::access_log::{Log, Record};
 use crate::config::model::Policy;
-use crate::limits::Permit;
+use crate::limits::{Permit, Taken};
 use crate::metrics::{ActiveConnection, Metrics, TunnelSeries};
 use crate::net::tls::session::Session;
 use crate::upstream::Lease;
@@ -70,6 +70,8 @@ pub struct Keep {
     pub lease: Lease,
     /// The connection's place.
     pub permit: Permit,
+    /// Its places of `limit_conn`.
+    pub places: Box<[Taken]>,
     /// The connection's count.
     pub connection: ActiveConnection,
 }

@@ -18,7 +18,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch as channel;
 
 pub use error_log::NOTICE;
-pub use start::{StartError, check, run};
+pub use start::{StartError, check, daemon, run};
 
 use crate::config::Input;
 use crate::config::model::Config;

@@ -2,6 +2,7 @@
 //! started.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -58,11 +59,14 @@ pub struct Checked {
     pub warnings: Vec<String>,
     /// The language it is in.
     pub format: Format,
+    /// The files it stands in, absolute.
+    pub texts: Vec<PathBuf>,
 }
 
 /// What `wayhold check` does: everything but binding.
 pub fn check(source: &Input) -> Result<Checked, StartError> {
-    let Loaded { config, warnings: said, format } = load(source).map_err(StartError::Config)?;
+    let Loaded { config, warnings: said, format, texts, .. } =
+        load(source).map_err(StartError::Config)?;
     let mut warnings = Vec::new();
     if !said.is_empty() {
         warnings.push(said.to_string());
@@ -72,13 +76,19 @@ pub fn check(source: &Input) -> Result<Checked, StartError> {
     for (server, facts) in certificates {
         warnings.extend(facts.warnings(now(), &config.servers[server].names));
     }
-    Ok(Checked { warnings, format })
+    Ok(Checked { warnings, format, texts })
+}
+
+/// Whether the configuration asks to run in the background, and its error log's file.
+pub fn daemon(source: &Input) -> Result<(bool, Option<PathBuf>), StartError> {
+    let config = load(source).map_err(StartError::Config)?.config;
+    Ok((config.daemon, config.error_log))
 }
 
 /// Runs until it is told to stop. `ready` is called when everything is bound and served.
 pub fn run(source: &Input, ready: impl FnOnce()) -> Result<(), StartError> {
     // 1. The configuration.
-    let Loaded { config, warnings, format: _ } = load(source).map_err(StartError::Config)?;
+    let Loaded { config, warnings, .. } = load(source).map_err(StartError::Config)?;
     let config = Arc::new(config);
     // 2. As many descriptors as we may have.
     raise_limit();
@@ -141,6 +151,7 @@ impl Process {
             engine: Engine::start(config.worker_processes, &metrics)
                 .map_err(|e| cannot("the relay", &e))?,
             log_writer,
+            zones: Arc::default(),
             pool: Arc::new(Pool::default()),
             tickets: tls::tickets().map_err(|e| cannot("TLS", &e))?,
             metrics,

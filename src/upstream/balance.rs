@@ -30,7 +30,10 @@ impl Balancer {
     /// Picks one; `None` when there is none.
     pub fn pick(&mut self, balance: Balance, candidates: &[Candidate]) -> Option<usize> {
         match balance {
-            Balance::RoundRobin => self.in_turn(candidates),
+            // A key that belongs to nobody who may be picked.
+            Balance::Hash | Balance::ConsistentHash | Balance::IpHash | Balance::RoundRobin => {
+                self.in_turn(candidates)
+            }
             Balance::LeastConn => {
                 let least = candidates.iter().copied().reduce(less_loaded)?;
                 let equal = |c: &&Candidate| !is_less(&least, c);

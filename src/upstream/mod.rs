@@ -3,11 +3,13 @@
 
 pub mod balance;
 pub mod connect;
+mod hash;
 mod health;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -15,8 +17,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::config::model::{self, PeerAddr};
+use crate::config::template::{Lookup, Template};
 use crate::metrics::{Metrics, PeerSeries, UpstreamSeries};
 use balance::{Balancer, Candidate};
+use hash::Ring;
 use health::Health;
 
 pub use connect::{ConnectError, ConnectOptions, connect};
@@ -61,13 +65,20 @@ impl Registry {
         let members: Vec<Member> = config
             .peers
             .iter()
-            .map(|peer| Member { peer: self.peer(&config.name, peer), config: peer.clone() })
+            .enumerate()
+            .map(|(place, peer)| Member {
+                place,
+                peer: self.peer(&config.name, peer),
+                config: peer.clone(),
+            })
             .collect();
         let seed = getrandom::u64().unwrap_or(1);
         Arc::new(Upstream {
             name: config.name.clone(),
             balance: config.balance,
             balancer: Mutex::new(Balancer::new(members.len(), seed)),
+            hash: config.hash.clone(),
+            ring: ring(config),
             // A single peer is never marked: there is nobody else to go to.
             marks_failures: members.len() > 1,
             members,
@@ -102,12 +113,23 @@ impl Registry {
     }
 }
 
+/// The ring of `hash … consistent`: the peers that are no backups, by the names they are written with.
+fn ring(config: &model::Upstream) -> Ring {
+    if config.balance != model::Balance::ConsistentHash {
+        return Ring::default();
+    }
+    let primaries = config.peers.iter().filter(|peer| !peer.backup);
+    Ring::new(primaries.map(|peer| (peer.name.as_str(), peer.weight)))
+}
+
 /// One upstream of one generation.
 #[derive(Debug)]
 pub struct Upstream {
     name: String,
     balance: model::Balance,
     balancer: Mutex<Balancer>,
+    hash: Option<Template>,
+    ring: Ring,
     members: Vec<Member>,
     marks_failures: bool,
     keepalive: Keepalive,
@@ -117,6 +139,8 @@ pub struct Upstream {
 /// A peer as this generation's configuration has it.
 #[derive(Debug)]
 struct Member {
+    /// Its place among the peers of the upstream; two may be one address.
+    place: usize,
     peer: Arc<Peer>,
     config: model::Peer,
 }
@@ -156,8 +180,14 @@ impl Upstream {
     /// Picks a peer that is not in `tried`, and counts it as busy until the lease drops. nginx's
     /// rules: `down` never, `backup` only when no other is left. When every peer that is left has
     /// failed, one of those is tried all the same: an answer is worth more than a rule.
-    pub fn pick(&self, tried: &[PeerId]) -> Option<Lease> {
+    ///
+    /// `key` is what [`Self::key`] gave; where it belongs to no peer that may be picked, whose turn it
+    /// is.
+    pub fn pick(&self, tried: &[usize], key: &[u8]) -> Option<Lease> {
         let now = Instant::now();
+        if let Some(member) = self.pick_by_key(key, tried, now) {
+            return Some(self.lease(member, now));
+        }
         let mut balancer = self.balancer.lock().unwrap_or_else(PoisonError::into_inner);
         let mut pick = |backup: bool, healthy: bool| {
             let candidates: Vec<Candidate> = self
@@ -182,13 +212,57 @@ impl Upstream {
         Some(self.lease(&self.members[index], now))
     }
 
-    fn may_be_picked(
-        &self,
-        member: &Member,
-        tried: &[PeerId],
-        healthy: bool,
-        now: Instant,
-    ) -> bool {
+    /// What picks a peer of this request, where something does: the hash's key, or for `ip_hash` the
+    /// bytes of the client's address that count.
+    pub fn key(&self, values: &dyn Lookup, client: Option<IpAddr>) -> Vec<u8> {
+        match (self.balance, &self.hash) {
+            (model::Balance::IpHash, _) => match client {
+                Some(IpAddr::V4(ip)) => ip.octets()[..3].to_vec(),
+                Some(IpAddr::V6(ip)) => ip.octets().to_vec(),
+                None => vec![0; 3],
+            },
+            (_, Some(hash)) => hash.expand_text(values).into_bytes(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// nginx's walks: another step for each peer that may not be picked, twenty at most.
+    fn pick_by_key(&self, key: &[u8], tried: &[usize], now: Instant) -> Option<&Member> {
+        const STEPS: u32 = 20;
+        let primaries: Vec<&Member> =
+            self.members.iter().filter(|member| !member.config.backup).collect();
+        let weights = primaries.iter().map(|member| member.config.weight);
+        let fits = |member: &Member| self.may_be_picked(member, tried, true, now);
+        match self.balance {
+            model::Balance::Hash => {
+                let mut sum = 0_u64;
+                (0..STEPS).find_map(|again| {
+                    sum += u64::from(hash::step(key, again));
+                    let member = *primaries.get(hash::by_weight(weights.clone(), sum)?)?;
+                    fits(member).then_some(member)
+                })
+            }
+            model::Balance::IpHash => {
+                let mut point = hash::IP_START;
+                (0..STEPS).find_map(|_| {
+                    point = hash::ip_step(point, key);
+                    let place = hash::by_weight(weights.clone(), u64::from(point))?;
+                    let member = *primaries.get(place)?;
+                    fits(member).then_some(member)
+                })
+            }
+            model::Balance::ConsistentHash => {
+                let first = self.ring.find(key);
+                (0..STEPS as usize).find_map(|further| {
+                    let member = *primaries.get(self.ring.server(first + further)?)?;
+                    fits(member).then_some(member)
+                })
+            }
+            _ => None,
+        }
+    }
+
+    fn may_be_picked(&self, member: &Member, tried: &[usize], healthy: bool, now: Instant) -> bool {
         let config = &member.config;
         let active = member.peer.active.load(Ordering::Relaxed);
         let full = config.max_conns.is_some_and(|max| active >= max);
@@ -196,7 +270,7 @@ impl Upstream {
             let max_fails = if self.marks_failures { config.max_fails } else { 0 };
             member.peer.health().is_available(max_fails, config.fail_timeout, now)
         };
-        !config.down && !full && !tried.contains(&member.peer.id) && (!healthy || available())
+        !config.down && !full && !tried.contains(&member.place) && (!healthy || available())
     }
 
     fn lease(&self, member: &Member, now: Instant) -> Lease {
@@ -205,6 +279,7 @@ impl Upstream {
         let active = member.peer.active.fetch_add(1, Ordering::Relaxed) + 1;
         member.peer.series.set_active(active);
         Lease {
+            place: member.place,
             peer: Arc::clone(&member.peer),
             upstream: Arc::clone(&self.series),
             max_fails,
@@ -216,6 +291,7 @@ impl Upstream {
 /// The right to use a peer: counts as one active connection of it until dropped.
 #[derive(Debug)]
 pub struct Lease {
+    place: usize,
     peer: Arc<Peer>,
     upstream: Arc<UpstreamSeries>,
     max_fails: u32,
@@ -226,6 +302,11 @@ impl Lease {
     /// Which peer.
     pub fn peer(&self) -> PeerId {
         self.peer.id
+    }
+
+    /// Its place among the peers of its upstream.
+    pub fn place(&self) -> usize {
+        self.place
     }
 
     /// Its address, as `$upstream_addr` shows it.

@@ -23,6 +23,7 @@ fn group(peers: Vec<model::Peer>) -> model::Upstream {
         name: "u".to_owned(),
         peers,
         balance: Balance::LeastConn,
+        hash: None,
         keepalive: 32,
         keepalive_timeout: Duration::from_secs(60),
         keepalive_requests: 1000,
@@ -45,42 +46,42 @@ fn addrs(leases: &[Lease]) -> Vec<String> {
 async fn counts_survive_a_reload() {
     let registry = registry();
     let before = registry.upstream(&group(peers(2)));
-    let leases: Vec<Lease> = (0..6).map(|_| before.pick(&[]).unwrap()).collect();
+    let leases: Vec<Lease> = (0..6).map(|_| before.pick(&[], b"").unwrap()).collect();
     let mut three = peers(3);
     three[0].weight = 2;
     let after = registry.upstream(&group(three));
     drop(before);
-    let next: Vec<Lease> = (0..3).map(|_| after.pick(&[]).unwrap()).collect();
+    let next: Vec<Lease> = (0..3).map(|_| after.pick(&[], b"").unwrap()).collect();
     assert_eq!(addrs(&next)[..2], ["127.0.0.3:9", "127.0.0.3:9"], "the new one has the fewest");
     drop(leases);
-    let empty = after.pick(&[]).unwrap();
+    let empty = after.pick(&[], b"").unwrap();
     assert_ne!(empty.addr().to_string(), "127.0.0.3:9", "all leases were given back");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_failed_peer_is_left_out_and_then_tried_again() {
     let upstream = registry().upstream(&group(peers(2)));
-    let lease = upstream.pick(&[]).unwrap();
+    let lease = upstream.pick(&[], b"").unwrap();
     lease.failed();
     let failed = lease.peer();
     drop(lease);
     for _ in 0..4 {
-        assert_ne!(upstream.pick(&[]).unwrap().peer(), failed);
+        assert_ne!(upstream.pick(&[], b"").unwrap().peer(), failed);
     }
     tokio::time::advance(Duration::from_secs(11)).await;
-    let again: Vec<Lease> = (0..2).map(|_| upstream.pick(&[]).unwrap()).collect();
+    let again: Vec<Lease> = (0..2).map(|_| upstream.pick(&[], b"").unwrap()).collect();
     assert!(again.iter().any(|lease| lease.peer() == failed));
 }
 
 #[tokio::test]
 async fn when_all_have_failed_one_is_tried_all_the_same() {
     let upstream = registry().upstream(&group(peers(2)));
-    let leases: Vec<Lease> = (0..2).map(|_| upstream.pick(&[]).unwrap()).collect();
+    let leases: Vec<Lease> = (0..2).map(|_| upstream.pick(&[], b"").unwrap()).collect();
     leases.iter().for_each(Lease::failed);
-    let tried: Vec<PeerId> = leases.iter().map(Lease::peer).collect();
-    assert!(upstream.pick(&[]).is_some());
-    assert!(upstream.pick(&tried[..1]).is_some_and(|lease| lease.peer() == tried[1]));
-    assert!(upstream.pick(&tried).is_none());
+    let tried: Vec<usize> = leases.iter().map(Lease::place).collect();
+    assert!(upstream.pick(&[], b"").is_some());
+    assert!(upstream.pick(&tried[..1], b"").is_some_and(|lease| lease.place() == tried[1]));
+    assert!(upstream.pick(&tried, b"").is_none());
 }
 
 #[tokio::test]
@@ -90,13 +91,13 @@ async fn backups_wait_until_no_other_is_left_and_down_ones_are_never_picked() {
     peers[2].down = true;
     peers[3].max_conns = Some(1);
     let upstream = registry().upstream(&group(peers));
-    let leases: Vec<Lease> = (0..3).map(|_| upstream.pick(&[]).unwrap()).collect();
+    let leases: Vec<Lease> = (0..3).map(|_| upstream.pick(&[], b"").unwrap()).collect();
     let mut picked = addrs(&leases);
     picked.sort();
     assert_eq!(picked, ["127.0.0.1:9", "127.0.0.1:9", "127.0.0.4:9"]);
     let first = leases.iter().find(|l| l.addr().to_string() == "127.0.0.1:9").unwrap();
     first.failed();
-    assert_eq!(upstream.pick(&[]).unwrap().addr().to_string(), "127.0.0.2:9");
+    assert_eq!(upstream.pick(&[], b"").unwrap().addr().to_string(), "127.0.0.2:9");
 }
 
 fn options(timeout: Duration) -> ConnectOptions {
@@ -110,7 +111,7 @@ async fn a_connect_is_counted_and_its_failure_classified() {
     let upstream = registry().upstream(&group(vec![peer(addr)]));
     let mut options = options(Duration::from_secs(5));
     options.bind = vec!["127.0.0.7".parse().unwrap(), "::1".parse().unwrap()];
-    let lease = upstream.pick(&[]).unwrap();
+    let lease = upstream.pick(&[], b"").unwrap();
     let conn = connect(&lease, &options).await.unwrap();
     let (_, client) = listener.accept().await.unwrap();
     assert_eq!(client.ip().to_string(), "127.0.0.7");

@@ -64,6 +64,27 @@ impl Emit {
         fresh
     }
 
+    /// Adds to the table under a key; entries of one name become a list.
+    pub(super) fn insert_more(&mut self, name: &str, entry: &str, value: Node) {
+        self.open(name, &value.place.clone());
+        let Some(Kind::Table(table)) = self.get_mut(name) else {
+            return;
+        };
+        let same = |(key, _): &&mut (Key, Node)| key.name.eq_ignore_ascii_case(entry);
+        let Some((_, found)) = table.entries.iter_mut().find(same) else {
+            let key = Key { name: entry.to_owned(), place: value.place.clone() };
+            table.entries.push((key, value));
+            return;
+        };
+        if let Kind::Array(list) = &mut found.kind {
+            list.push(value);
+        } else {
+            let place = found.place.clone();
+            let first = std::mem::replace(found, node(&place, Kind::Array(Vec::new())));
+            found.kind = Kind::Array(vec![first, value]);
+        }
+    }
+
     /// Makes sure that there is a table under a key.
     pub(super) fn open(&mut self, name: &str, place: &Place) {
         self.set(name, node(place, Kind::Table(Table::default())));

@@ -36,10 +36,15 @@ pub(super) struct Mapper<'a> {
 
 impl Mapper<'_> {
     /// The tree of a whole file; a fragment is what stands in `http`.
-    pub(super) fn table(mut self, tree: &[Directive], fragment: bool, start: &Place) -> Table {
+    pub(super) fn table(
+        mut self,
+        tree: &[Directive],
+        fragment: Option<&[Directive]>,
+        start: &Place,
+    ) -> Table {
         let mut top = Emit::default();
         let mut processes = 1;
-        for directive in tree.iter().filter(|_| !fragment) {
+        for directive in tree {
             match directive.name.as_str() {
                 "http" | "events" => {}
                 "worker_processes" => {
@@ -54,19 +59,23 @@ impl Mapper<'_> {
                     let path = self.log_path(directive.arg(0));
                     top.text("pid", directive.place(), path);
                 }
+                "daemon" => {
+                    top.flag("daemon", directive.place(), directive.arg(0) == "on");
+                }
                 "error_log" => self.error_log(directive, &mut top),
                 _ => self.by_table(directive),
             }
         }
-        for events in tree.iter().filter(|d| !fragment && d.name.value == "events") {
+        for events in tree.iter().filter(|directive| directive.name.value == "events") {
             self.events(events, processes, &mut top);
         }
-        if fragment {
-            self.http(tree, &mut top);
+        if let Some(fragment) = fragment {
+            self.http(fragment, &mut top);
         }
-        for http in tree.iter().filter(|d| !fragment && d.name.value == "http") {
+        for http in tree.iter().filter(|directive| directive.name.value == "http") {
             self.http(http.children(), &mut top);
         }
+        top.text("root", start, self.log_path("html"));
         defaults(&mut top, start);
         top.finish()
     }
@@ -105,10 +114,8 @@ impl Mapper<'_> {
                 }
                 "upstream" => self.upstream(directive, top),
                 "map" => self.map(directive, top),
-                "log_format" => {
-                    let message = "the \"log_format\" directive changes nothing by itself";
-                    self.out.note(directive.place(), message);
-                }
+                "log_format" => self.log_format(directive, top),
+                "limit_req_zone" | "limit_conn_zone" => self.limit_zone(directive, top),
                 _ => self.shared(directive, &level, top),
             }
         }
@@ -167,6 +174,11 @@ impl Mapper<'_> {
         self.out.note(directive.place(), message);
     }
 
+    /// The path of files, absolute unless a variable begins it.
+    pub(super) fn file_path(&self, path: &str) -> String {
+        if path.starts_with('$') { path.to_owned() } else { self.log_path(path) }
+    }
+
     /// The path of a log or of the pid file, absolute.
     pub(super) fn log_path(&self, path: &str) -> String {
         self.prefix.join(path).display().to_string()
@@ -191,14 +203,21 @@ fn defaults(top: &mut Emit, start: &Place) {
         ("real_ip_header", "X-Real-IP"),
         ("proxy_set_header_inherit", "replace"),
         ("add_header_inherit", "replace"),
+        ("default_type", "text/plain"),
+        ("proxy_redirect", "default"),
+        ("keepalive_header", "0"),
     ] {
         top.text(key, start, value);
     }
     for (key, value) in [
+        ("daemon", true),
         ("auto_reload", false),
+        ("html_errors", true),
+        ("absolute_redirect", true),
         ("real_ip_recursive", false),
+        ("proxied_is_client", false),
         ("pass_client_claims", true),
-        ("accept_bare_lf", true),
+        ("lenient_heads", true),
         ("proxy_ssl_verify", false),
         ("proxy_ssl_server_name", false),
     ] {
@@ -209,6 +228,11 @@ fn defaults(top: &mut Emit, start: &Place) {
     top.number("proxy_next_upstream_tries", start, 0);
     let hidden = HIDDEN.iter().map(|name| text(start, *name)).collect();
     top.set("proxy_hide_header", node(start, Kind::Array(hidden)));
+    let mut types = Emit::default();
+    for (name, extension) in [("text/html", "html"), ("image/gif", "gif"), ("image/jpeg", "jpg")] {
+        types.text(name, start, extension);
+    }
+    top.set("types", types.into_node(start));
     let mut websocket = Emit::default();
     websocket.flag("enabled", start, false);
     websocket.flag("refuse", start, false);

@@ -7,7 +7,9 @@ mod check;
 mod emit;
 mod include;
 mod lexer;
+mod limits;
 mod listens;
+mod logs;
 mod mapper;
 mod names;
 mod parse;
@@ -54,15 +56,36 @@ pub(super) fn format_of(text: &str) -> Format {
     if parse::is_nginx(&Arc::new(source)) { Format::Nginx } else { Format::Toml }
 }
 
+/// The directives of `-g`.
+fn command_line(main: &Source, globals: &str) -> Arc<Source> {
+    Arc::new(Source {
+        index: usize::MAX,
+        name: "command line".to_owned(),
+        text: globals.to_owned(),
+        dir: main.dir.clone(),
+        format: Format::Nginx,
+    })
+}
+
 /// Reads `main` and what it includes; paths of logs and of the pid file are relative to `prefix`.
-pub(super) fn read(main: &Arc<Source>, prefix: &Path, world: &dyn World) -> Read {
+/// `globals` stand before it.
+pub(super) fn read(main: &Arc<Source>, prefix: &Path, globals: &str, world: &dyn World) -> Read {
     let mut remarks = Remarks::default();
+    let (mut before, faults) = parse::parse(&command_line(main, globals));
+    for fault in &faults {
+        remarks.emerg(&fault.place, fault.message.clone());
+    }
     let mut reader = Reader::new(world, &mut remarks);
     let mut tree = reader.tree(main);
     let Reader { files, include_dirs, incomplete, .. } = reader;
     let fragment = check::is_fragment(&tree);
-    let context = if fragment { Context::Http } else { Context::Main };
-    check::check(&mut tree, context, &mut remarks);
+    if fragment {
+        check::check(&mut tree, Context::Http, &mut remarks);
+        check::check(&mut before, Context::Main, &mut remarks);
+    } else {
+        before.append(&mut tree);
+        check::check(&mut before, Context::Main, &mut remarks);
+    }
     let start = Place::start_of(main);
     let mapper = Mapper {
         out: &mut remarks,
@@ -71,6 +94,7 @@ pub(super) fn read(main: &Arc<Source>, prefix: &Path, world: &dyn World) -> Read
         maps: recipe::Maps::default(),
         listens: listens::Listens::default(),
     };
-    let table = mapper.table(&tree, fragment, &start);
+    let table = mapper.table(&before, fragment.then_some(&tree[..]), &start);
+    let incomplete = incomplete || !faults.is_empty();
     Read { table, remarks, files, include_dirs, incomplete }
 }

@@ -69,6 +69,11 @@ impl Maps {
     }
 }
 
+/// A header's value has no lines.
+fn one_line(value: &str) -> String {
+    value.replace(|c: char| c.is_control() && c != '\t', "")
+}
+
 fn is_variable(word: &str) -> bool {
     word.len() > 1 && word.starts_with('$')
 }
@@ -96,14 +101,10 @@ impl Mapper<'_> {
         let (key, place) = (line.name.as_str(), line.place());
         match (key, line.args.len()) {
             ("volatile", 0) => self.out.note(place, "\"volatile\" is left out: it is so here"),
-            ("hostnames", 0) => {
-                self.out.refused(place, "\"hostnames\" of \"map\" is not supported");
-            }
+            ("hostnames", 0) => out.flag("hostnames", place, true),
             ("default", 1) => out.text("default", place, line.arg(0)),
             (_, 1) => {
-                // a backslash makes a value of one of the words above
-                let value = key.strip_prefix('\\').unwrap_or(key);
-                if !out.insert("values", value, text(place, line.arg(0))) {
+                if !out.insert("values", key, text(place, line.arg(0))) {
                     self.out.emerg(place, format!("conflicting parameter \"{key}\""));
                 }
             }
@@ -120,6 +121,13 @@ impl Mapper<'_> {
             if self.goes_by_itself(name, value) {
                 continue;
             }
+            if matches!(name.to_ascii_lowercase().as_str(), "connection" | "upgrade") {
+                let message = format!(
+                    "\"{name}\" is left out: connections to peers are kept or closed by themselves"
+                );
+                self.out.differs(directive.place(), message);
+                continue;
+            }
             if !out.insert("proxy_set_header", name, text(directive.place(), value)) {
                 let message = format!("header \"{name}\" is set twice in one block");
                 self.out.refused(directive.place(), message);
@@ -129,10 +137,10 @@ impl Mapper<'_> {
             out.open("add_header", directive.place());
             let (name, place) = (directive.arg(0), directive.place());
             let value = match directive.arg(2) {
-                "" => text(place, directive.arg(1)),
+                "" => text(place, one_line(directive.arg(1))),
                 "always" => {
                     let mut table = Emit::default();
-                    table.text("value", place, directive.arg(1));
+                    table.text("value", place, one_line(directive.arg(1)));
                     table.flag("always", place, true);
                     table.into_node(place)
                 }
@@ -141,10 +149,7 @@ impl Mapper<'_> {
                     continue;
                 }
             };
-            if !out.insert("add_header", name, value) {
-                let message = format!("header \"{name}\" is added twice in one block");
-                self.out.refused(place, message);
-            }
+            out.insert_more("add_header", name, value);
         }
     }
 

@@ -6,7 +6,7 @@ use super::emit::{Emit, text};
 use super::mapper::Mapper;
 use super::parse::Directive;
 use super::script::is_step;
-use super::shared::{Block, Level, is_rule};
+use super::shared::{Block, Level};
 
 impl Mapper<'_> {
     pub(super) fn server(&mut self, server: &Directive, http: &Level<'_>) -> Node {
@@ -35,11 +35,6 @@ impl Mapper<'_> {
             if let Some(node) = self.location(location, &level) {
                 out.push("location", node);
             }
-        }
-        if !out.has("location") && !out.has("return") && !out.has("rewrite") {
-            let message =
-                "\"server\" without a \"location\" that can be served: no files are served";
-            self.out.refused(server.place(), message);
         }
         out.into_node(server.place())
     }
@@ -96,14 +91,6 @@ impl Mapper<'_> {
                 out.text("proxy_pass", pass.place(), pass.arg(0));
                 self.websocket(&level, pass.place(), &mut out);
             }
-        } else if is_closed(location) && !out.has("return") {
-            let mut forbidden = Emit::default();
-            forbidden.number("status", place, 403);
-            out.set("return", forbidden.into_node(place));
-        } else if !["return", "rewrite", "location"].iter().any(|key| out.has(key)) {
-            let message = format!("location \"{path}\" is not supported: no files are served");
-            self.out.refused(place, message);
-            return None;
         }
         Some(out.into_node(place))
     }
@@ -121,10 +108,4 @@ impl Mapper<'_> {
         }
         Some(first.to_owned())
     }
-}
-
-/// A location whose only rule keeps everybody out.
-fn is_closed(location: &Directive) -> bool {
-    let mut rules = location.children().iter().filter(|directive| is_rule(directive));
-    rules.next().is_some_and(|rule| rule.name.value == "deny" && rule.arg(0) == "all")
 }

@@ -76,21 +76,17 @@ impl Mapper<'_> {
                 self.server_wide(directive, level, out, |cx, out| cx.timed(directive, out));
             }
             "keepalive_timeout" => {
-                self.server_wide(directive, level, out, |cx, out| {
-                    cx.timed(directive, out);
-                    if let Some(second) = directive.args.get(1) {
-                        let message =
-                            "no \"Keep-Alive\" header is sent: the second argument is left out";
-                        cx.out.note(&second.place, message);
-                    }
-                });
-            }
-            "keepalive_requests" => {
-                self.server_wide(directive, level, out, |cx, out| cx.counted(directive, out));
+                self.timed(directive, out);
+                if let Some(second) = directive.args.get(1) {
+                    out.text("keepalive_header", &second.place, in_seconds(second));
+                }
             }
             "large_client_header_buffers" => self.header_buffers(directive, out),
-            "proxy_next_upstream_tries" => self.counted(directive, out),
-            "client_max_body_size" => {
+            "keepalive_requests"
+            | "proxy_next_upstream_tries"
+            | "limit_req_status"
+            | "limit_conn_status" => self.counted(directive, out),
+            "client_max_body_size" | "client_body_buffer_size" => {
                 if let Some(size) = self.size(directive) {
                     out.text(name, place, size);
                 }
@@ -116,14 +112,37 @@ impl Mapper<'_> {
                 _ => self.out.emerg(place, format!("invalid value \"{}\"", directive.arg(0))),
             },
             "error_page" => self.error_page(directive, out),
+            "root" | "alias" => out.text(name, place, self.file_path(directive.arg(0))),
+            "expires" => {
+                let words: Vec<_> = directive.args.iter().map(|arg| arg.as_str()).collect();
+                out.text(name, place, words.join(" "));
+            }
+            "limit_req" | "limit_conn" | "proxy_redirect" => {
+                let words: Vec<_> = directive.args.iter().map(|arg| arg.as_str()).collect();
+                out.push(name, text(place, words.join(" ")));
+            }
+            "index" | "try_files" => {
+                for arg in &directive.args {
+                    out.push(name, text(&arg.place, arg.value.clone()));
+                }
+            }
+            "types" => types(directive, out),
             "proxy_ssl_verify"
             | "proxy_ssl_server_name"
             | "real_ip_recursive"
             | "recursive_error_pages"
+            | "absolute_redirect"
+            | "limit_req_dry_run"
+            | "limit_conn_dry_run"
+            | "merge_slashes"
+            | "port_in_redirect"
+            | "server_name_in_redirect"
             | "proxy_intercept_errors" => {
                 out.flag(name, place, directive.arg(0).eq_ignore_ascii_case("on"));
             }
-            "proxy_ssl_name" | "real_ip_header" => out.text(name, place, directive.arg(0)),
+            "proxy_ssl_name" | "real_ip_header" | "default_type" => {
+                out.text(name, place, directive.arg(0));
+            }
             "proxy_ssl_trusted_certificate"
             | "proxy_ssl_certificate"
             | "proxy_ssl_certificate_key" => {
@@ -166,10 +185,10 @@ impl Mapper<'_> {
     ) {
         if matches!(level.block, Block::Location | Block::If) {
             let message = format!(
-                "\"{}\" is not supported in a location: it holds for a server",
+                "\"{}\" of a location is left out: that of the server holds",
                 directive.name.value
             );
-            self.out.refused(directive.place(), message);
+            self.out.differs(directive.place(), message);
         } else {
             set(self, out);
         }
@@ -233,41 +252,23 @@ impl Mapper<'_> {
         }
         out.push(name, text(directive.place(), directive.arg(0)));
     }
+}
 
-    fn access_log(&mut self, directive: &Directive, out: &mut Emit) {
-        let (path, place) = (directive.arg(0), directive.place());
-        if path == "off" {
-            out.text("access_log", place, "off");
-            return;
+/// `types { text/html html htm; }`
+fn types(directive: &Directive, out: &mut Emit) {
+    let mut table = Emit::default();
+    for line in directive.children() {
+        for extension in &line.args {
+            table.push(&line.name, text(&extension.place, extension.value.clone()));
         }
-        if out.has("access_log") {
-            self.out.refused(place, "\"access_log\" is not supported twice in one block");
-            return;
-        }
-        if path.starts_with("syslog:") || path.contains('$') {
-            self.out.refused(place, format!("\"access_log\" cannot write to {path}"));
-            return;
-        }
-        for arg in directive.args.iter().skip(1) {
-            match arg.split_once('=').map_or(arg.as_str(), |(name, _)| name) {
-                "buffer" | "flush" => {
-                    self.out.note(&arg.place, "lines are gathered by the writer as it sees fit");
-                }
-                "combined" => {}
-                "if" | "gzip" => {
-                    let message = format!("\"{}\" of \"access_log\" is not supported", arg.value);
-                    self.out.refused(&arg.place, message);
-                }
-                format => {
-                    let message = format!(
-                        "the log is written in the format \"combined\" instead of \"{format}\""
-                    );
-                    self.out.differs(&arg.place, message);
-                }
-            }
-        }
-        out.text("access_log", place, self.log_path(path));
     }
+    out.set("types", table.into_node(directive.place()));
+}
+
+/// A time of nginx's: without a unit it is in seconds.
+pub(super) fn in_seconds(written: &str) -> String {
+    let bare = written != "0" && written.ends_with(|c: char| c.is_ascii_digit());
+    if bare { format!("{written}s") } else { written.to_owned() }
 }
 
 /// Whether it is a rule of access.

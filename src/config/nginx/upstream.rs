@@ -14,6 +14,13 @@ impl Mapper<'_> {
                 "server" => self.peer(directive, &mut out),
                 "least_conn" => self.balance("least_conn", directive, &mut out),
                 "random" => self.random(directive, &mut out),
+                "ip_hash" => self.balance("ip_hash", directive, &mut out),
+                "hash" => {
+                    let consistent = directive.arg(1) == "consistent";
+                    let method = if consistent { "consistent_hash" } else { "hash" };
+                    self.balance(method, directive, &mut out);
+                    out.text("hash", directive.place(), directive.arg(0));
+                }
                 "keepalive" | "keepalive_requests" => {
                     if let Some(number) = self.count(directive) {
                         out.number(&directive.name, directive.place(), number);

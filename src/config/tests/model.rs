@@ -51,7 +51,7 @@ fn the_smallest_one_has_every_default() {
     assert!(!listener.tls && !listener.proxy_protocol && listener.ipv6only);
     let location = &server.locations[0];
     assert_eq!(location.client_max_body_size, Some(1 << 20));
-    assert!(location.access_log.is_none() && location.access.is_empty());
+    assert!(location.access_logs.is_empty() && location.access.is_empty());
     assert!(location.real_ip.from.is_empty() && location.real_ip.recursive);
     let proxy = proxy_of(location);
     assert_eq!(
@@ -88,8 +88,8 @@ fn the_typical_one_becomes_what_it_says() {
     assert_eq!(server.certificates[1].key.to_str(), Some("/etc/wayhold/rsa.key.pem"));
     assert!(matches!(&server.names[1], ServerName::Suffix(name) if name == ".test.test.net"));
     let location = &server.locations[0];
-    let log = location.access_log.as_ref().unwrap();
-    assert_eq!((log.format, log.open), (LogFormat::Json, false));
+    let log = location.access_logs.first().unwrap();
+    assert!(matches!(log.format, LogFormat::Json) && !log.open);
     let access: Vec<_> = location.access.iter().map(|rule| rule.allow).collect();
     assert_eq!(access, [true, false]);
     let proxy = proxy_of(location);

@@ -95,7 +95,7 @@ fn every_fault_is_told_at_once_in_nginx_s_words() {
             "wayhold: [emerg] invalid number of arguments in \"proxy_read_timeout\" directive in nginx.conf:6",
             "wayhold: [emerg] \"proxy_send_timeout\" directive is duplicate in nginx.conf:8",
             "wayhold: [emerg] invalid value \"maybe\" in \"tcp_nodelay\" directive, it must be \"on\" or \"off\" in nginx.conf:9",
-            "wayhold: [emerg] \"send_timeout\" is not supported in a location: it holds for a server in nginx.conf:10",
+            "wayhold: [warn] \"send_timeout\" of a location is left out: that of the server holds in nginx.conf:10",
             "wayhold: [emerg] directive \"location\" has no opening \"{\" in nginx.conf:11",
             "wayhold: [emerg] invalid location modifier \"+\" in nginx.conf:12",
             "wayhold: [emerg] no servers are inside upstream \"a\" in nginx.conf:14",
@@ -121,14 +121,17 @@ fn what_cannot_be_carried_over_is_refused_by_name_with_the_reason() {
         ("set $host x;", "variable cannot be set: `$host`"),
         ("error_page 200 /x;", "value \"200\" must be between 300 and 599"),
         ("error_page 404 =x /x;", "invalid value \"=x\""),
-        ("limit_req zone=a;", "\"limit_req\" is not supported"),
+        ("limit_req zone=a;", "unknown zone: `a`"),
+        ("limit_conn a 0;", "needs a zone and a number"),
+        ("expires soon;", "`expires` has an invalid value: `soon`"),
+        ("access_log a.log missing;", "unknown log format: `missing`"),
         (
             "fastcgi_pass x;",
             "\"fastcgi_pass\" is not supported: only HTTP and WebSocket are proxied",
         ),
-        ("alias /srv;", "no files are served"),
+        ("autoindex on;", "\"autoindex\" is not supported"),
         ("auth_basic x;", "\"auth_basic\" is not supported"),
-        ("location /a { }", "location \"/a\" is not supported: no files are served"),
+        ("try_files $uri =900;", "`try_files` needs a status from 300 to 599: `=900`"),
         ("allow 10.0.0.1; deny 10.0.0.2; allow all;", "may take turns only once"),
         ("proxy_set_header A b; proxy_set_header a c;", "header \"a\" is set twice in one block"),
         ("add_header A ${env:HOME};", "the closing bracket in \"env\" variable is missing"),
@@ -147,18 +150,18 @@ fn what_cannot_be_carried_over_is_refused_by_name_with_the_reason() {
 
 #[test]
 fn convert_lists_what_it_drops_and_goes_on() {
-    let text = "server {\n  location / { proxy_pass http://127.0.0.1:1; expires 1d; }\n  \
-                location /files/ { root /srv; }\n}";
+    let text = "server {\n  location / { proxy_pass http://127.0.0.1:1; auth_basic x; }\n  \
+                location /files/ { autoindex on; sendfile on; }\n}";
     let converted = convert_on(&Machine::default(), text);
     assert!(converted.dropped);
     let told = converted.remarks.join("\n");
     assert!(
-        told.contains("nginx.conf:2: not carried over: \"expires\" is not supported"),
+        told.contains("nginx.conf:2: not carried over: \"auth_basic\" is not supported"),
         "{told}"
     );
-    assert!(told.contains("nginx.conf:3: not carried over: location \"/files/\""), "{told}");
-    assert!(told.contains("nginx.conf:3: note: \"root\" is left out"), "{told}");
-    assert!(!converted.toml.contains("files"), "{}", converted.toml);
+    assert!(told.contains("nginx.conf:3: not carried over: \"autoindex\""), "{told}");
+    assert!(told.contains("nginx.conf:3: note: \"sendfile\" is left out"), "{told}");
+    assert!(!converted.toml.contains("autoindex"), "{}", converted.toml);
 }
 
 #[test]
@@ -237,9 +240,9 @@ fn options_of_one_socket_are_put_together() {
 }
 
 #[test]
-fn a_location_that_is_closed_answers_403_and_rules_keep_their_order() {
+fn rules_of_access_keep_their_order() {
     let closed = location("server { location ~ /\\. { deny all; } }");
-    assert!(format!("{:?}", closed.action).contains("403"));
+    assert!(matches!(&closed.access[..], [AccessRule { allow: false, who: Who::All }]));
     let ordered = location(
         "server { location / { proxy_pass http://127.0.0.1:1; deny 10.0.0.1; allow all; } }",
     );

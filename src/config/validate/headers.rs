@@ -49,10 +49,14 @@ pub(super) fn to_upstream(cx: &mut Context<'_>, headers: &Headers) -> Vec<(Heade
 /// `add_header`.
 pub(super) fn to_client(cx: &mut Context<'_>, headers: &AddHeaders) -> Vec<AddHeader> {
     let mut result = Vec::new();
-    for (name, value) in &headers.0 {
-        if allowed(cx, name, "add_header") {
+    for (name, values) in &headers.0 {
+        if !allowed(cx, name, "add_header") {
+            continue;
+        }
+        for value in &values.value {
             result.push(AddHeader {
                 name: name.value.clone(),
+                spelled: value.spelled.clone(),
                 value: cx.template(&value.text),
                 always: value.always,
             });

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use http::header::HOST;
 
 use super::script::{self, Around, Script};
-use super::{Context, headers, proxy};
+use super::{Context, files, headers, limits, proxy};
 use crate::config::diagnostic::{Diagnostic, quote};
-use crate::config::model::{AccessLog, AccessRule, Action, Location, LocationPath, RealIp, Who};
+use crate::config::model::{
+    AccessLog, AccessRule, Action, Location, LocationPath, LogFormat, RealIp, Who,
+};
 use crate::config::read::Field;
 use crate::config::schema::{LocationKeys, LocationSection};
 use crate::config::section::Section as _;
@@ -23,13 +25,17 @@ pub(super) type Levels<'a> = [&'a LocationKeys];
 pub(super) struct Outer<'a> {
     path: Option<&'a At<Written<LocationPath>>>,
     proxy_pass: Option<&'a At<String>>,
+    alias: Option<&'a At<String>>,
 }
 
 /// What a location is built from.
+#[derive(Default)]
 struct Parts<'a> {
     path: Option<&'a At<Written<LocationPath>>>,
     pass: Option<&'a At<String>>,
     answer: Option<&'a At<ReturnValue>>,
+    alias: Option<&'a At<String>>,
+    try_files: Option<&'a At<List<String>>>,
     script: Script,
     internal: bool,
     nested: Vec<Arc<Location>>,
@@ -41,8 +47,17 @@ pub(super) fn location(
     section: &At<LocationSection>,
     outer: &Levels<'_>,
 ) -> Location {
-    let LocationSection { keys, path, proxy_pass, r#return, rewrite, internal, location: nested } =
-        &section.value;
+    let LocationSection {
+        keys,
+        path,
+        proxy_pass,
+        r#return,
+        rewrite,
+        alias,
+        try_files,
+        internal,
+        location: nested,
+    } = &section.value;
     if path.is_absent() {
         let help = "write `path = \"/ws\"`, or `path = \"/\"` for everything";
         cx.error(&section.place, "`[[server.location]]` has no `path`", help);
@@ -54,7 +69,9 @@ pub(super) fn location(
                 .help("take one of them out"),
         );
     }
-    let idle = proxy_pass.is_absent() && r#return.is_absent();
+    let levels: Vec<_> = std::iter::once(keys).chain(outer.iter().copied()).collect();
+    let has_files = !alias.is_absent() || levels.iter().any(|keys| !keys.files.root.is_absent());
+    let idle = proxy_pass.is_absent() && r#return.is_absent() && !has_files;
     if idle && rewrite.is_absent() && nested.is_absent() {
         let shown = path.get().map_or_else(String::new, |path| format!(": {}", quote(&path.text)));
         cx.error(
@@ -63,8 +80,7 @@ pub(super) fn location(
             "write where requests go: `proxy_pass = \"http://127.0.0.1:8888\"`",
         );
     }
-    let levels: Vec<_> = std::iter::once(keys).chain(outer.iter().copied()).collect();
-    let here = Outer { path: path.get(), proxy_pass: proxy_pass.get() };
+    let here = Outer { path: path.get(), proxy_pass: proxy_pass.get(), alias: alias.get() };
     let around = Around { levels: &levels, outer: Some(here) };
     let script = script::script(cx, rewrite.get(), &around);
     let sections = nested.get().map(|tables| tables.0.as_slice()).unwrap_or_default();
@@ -72,6 +88,8 @@ pub(super) fn location(
         path: path.get(),
         pass: proxy_pass.get(),
         answer: r#return.get(),
+        alias: alias.get(),
+        try_files: try_files.get(),
         script,
         internal: internal.copied().unwrap_or(false),
         nested: locations(cx, sections, &levels, path.get()),
@@ -153,7 +171,7 @@ pub(super) fn branch(
     outer: &Outer<'_>,
     levels: &Levels<'_>,
 ) -> Location {
-    let LocationSection { keys, proxy_pass, r#return, .. } = &section.value;
+    let LocationSection { keys, proxy_pass, r#return, alias, .. } = &section.value;
     let levels: Vec<_> = std::iter::once(keys).chain(levels.iter().copied()).collect();
     if let Some(pass) = proxy_pass.get() {
         proxy::refuse_any_uri(cx, pass);
@@ -162,6 +180,8 @@ pub(super) fn branch(
         path: outer.path,
         pass: proxy_pass.get().or(outer.proxy_pass).filter(|_| r#return.is_absent()),
         answer: r#return.get(),
+        alias: alias.get().or(outer.alias),
+        try_files: None,
         script: Script::default(),
         internal: false,
         nested: Vec::new(),
@@ -170,10 +190,13 @@ pub(super) fn branch(
 }
 
 /// A server's own: what holds outside of its locations.
-pub(super) fn own(cx: &mut Context<'_>, script: Script, levels: &Levels<'_>) -> Location {
-    let parts =
-        Parts { path: None, pass: None, answer: None, script, internal: false, nested: Vec::new() };
-    build(cx, parts, levels)
+pub(super) fn own(
+    cx: &mut Context<'_>,
+    script: Script,
+    try_files: Option<&At<List<String>>>,
+    levels: &Levels<'_>,
+) -> Location {
+    build(cx, Parts { try_files, script, ..Parts::default() }, levels)
 }
 
 /// The location of a server that only has `return`.
@@ -182,22 +205,15 @@ pub(super) fn implicit(
     answer: &At<ReturnValue>,
     levels: &Levels<'_>,
 ) -> Location {
-    let parts = Parts {
-        path: None,
-        pass: None,
-        answer: Some(answer),
-        script: Script::default(),
-        internal: false,
-        nested: Vec::new(),
-    };
-    build(cx, parts, levels)
+    build(cx, Parts { answer: Some(answer), ..Parts::default() }, levels)
 }
 
 fn build(cx: &mut Context<'_>, parts: Parts<'_>, levels: &Levels<'_>) -> Location {
-    let Parts { path, pass, answer, script, internal, nested } = parts;
+    let Parts { path, pass, answer, alias, try_files, script, internal, nested } = parts;
     let explicit = levels.iter().fold(LocationKeys::default(), |inner, outer| inner.or(outer));
     let mut merged = explicit.or(&cx.defaults.location);
     replace_headers(&mut merged, levels);
+    let place_of_files = files::files(cx, alias, &merged.files);
     let action = match (pass, answer) {
         (Some(pass), _) => {
             let fixed = path.map(|path| &path.value.value);
@@ -207,12 +223,16 @@ fn build(cx: &mut Context<'_>, parts: Parts<'_>, levels: &Levels<'_>) -> Locatio
             }
         }
         (None, Some(answer)) => Action::Return(script::returned(cx, answer)),
+        (None, None) if place_of_files.is_some() => Action::Files,
         (None, None) => Action::Nothing,
     };
     let LocationKeys {
         // `proxy` has them
         proxy: _,
         proxy_ssl: _,
+        // `files` has them
+        files: file_keys,
+        limits: limit_keys,
         websocket: _,
         // `access` takes them from one section
         allow: _,
@@ -223,7 +243,12 @@ fn build(cx: &mut Context<'_>, parts: Parts<'_>, levels: &Levels<'_>) -> Locatio
         set_real_ip_from,
         real_ip_header,
         real_ip_recursive,
+        proxied_is_client,
         client_max_body_size,
+        client_body_buffer_size,
+        keepalive_timeout,
+        keepalive_requests,
+        keepalive_header,
         error_page,
         recursive_error_pages,
         access_log: log,
@@ -236,18 +261,30 @@ fn build(cx: &mut Context<'_>, parts: Parts<'_>, levels: &Levels<'_>) -> Locatio
         internal,
         script: script.steps,
         branches: script.branches,
+        keepalive_timeout: keepalive_timeout.with_default().0,
+        keepalive_requests: keepalive_requests.with_default().get(),
+        keepalive_header: keepalive_header.copied().map(|time| time.0),
         error_pages: script::error_pages(cx, error_page.get()),
         recursive_error_pages: recursive_error_pages.with_default().value,
+        limits: limits::limits(cx, limit_keys),
+        files: place_of_files,
+        try_files: try_files.and_then(|paths| files::try_files(cx, paths)),
+        types: files::types(file_keys),
+        redirects: files::redirects(file_keys),
+        expires: files::expires(cx, file_keys),
+        html_errors: file_keys.html_errors.with_default().value,
         action,
         access: access(cx, levels),
         real_ip: RealIp {
             from: from.map(|cidr| cidr.0.clone()).collect(),
             header: real_ip_header.with_default().value.clone(),
             recursive: real_ip_recursive.with_default().value,
+            proxied_is_client: proxied_is_client.with_default().value,
         },
         add_headers: add_header.get().map_or_else(Vec::new, |added| headers::to_client(cx, added)),
         client_max_body_size: client_max_body_size.with_default().0,
-        access_log: access_log(log.with_default()),
+        client_body_buffer_size: client_body_buffer_size.with_default().0,
+        access_logs: access_logs(cx, log.with_default()),
     }
 }
 
@@ -281,13 +318,27 @@ fn replace_headers(merged: &mut LocationKeys, levels: &Levels<'_>) {
     }
 }
 
-fn access_log(value: &At<AccessLogValue>) -> Option<AccessLog> {
-    match &value.value {
-        AccessLogValue::Off => None,
-        AccessLogValue::To { path, format, open } => {
-            Some(AccessLog { path: value.place.resolve(path), format: *format, open: *open })
-        }
-    }
+fn access_logs(cx: &mut Context<'_>, list: &List<AccessLogValue>) -> Vec<AccessLog> {
+    list.iter().filter_map(|value| access_log(cx, value)).collect()
+}
+
+fn access_log(cx: &mut Context<'_>, value: &At<AccessLogValue>) -> Option<AccessLog> {
+    let AccessLogValue::To { path, format, open, condition } = &value.value else {
+        return None;
+    };
+    let format = match format.as_ref().map(|format| format.as_str()) {
+        None | Some("combined") => LogFormat::Combined,
+        Some("json") => LogFormat::Json,
+        Some(name) => LogFormat::Custom(cx.log_formats.get(name).cloned().or_else(|| {
+            let place = format.as_ref().map_or(&value.place, |format| &format.place);
+            let help = "write `\"combined\"`, `\"json\"`, or the name of a `log_format`";
+            let shown = super::shown(name, place);
+            cx.error(place, format!("unknown log format: {shown}"), help);
+            None
+        })?),
+    };
+    let condition = condition.as_ref().map(|condition| cx.template(condition));
+    Some(AccessLog { path: value.place.resolve(path), format, open: *open, condition })
 }
 
 /// `allow` and `deny` of the innermost section that has either, in the order written.

@@ -2,7 +2,9 @@
 //! asked of the machine goes through [`World`]. Every section is taken apart field by field, so that
 //! a key nobody looks at does not compile.
 
+mod files;
 mod headers;
+mod limits;
 mod listeners;
 mod location;
 mod proxy;
@@ -13,13 +15,14 @@ mod upstream;
 mod variables;
 mod websocket;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::diagnostic::{Diagnostic, Diagnostics, quote};
-use super::model::{Config, ListenAddr, MetricsEndpoint, Who};
+use super::model::{Config, CustomFormat, ListenAddr, MetricsEndpoint, Who};
 use super::schema::{
     LocationKeys, MetricsSection, ServerKeys, ServerSection, TopSection, UpstreamKeys,
     WebSocketSection,
@@ -42,6 +45,8 @@ struct Context<'a> {
     out: &'a mut Diagnostics,
     variables: Variables,
     upstreams: Upstreams,
+    log_formats: BTreeMap<String, Arc<CustomFormat>>,
+    zones: limits::Zones,
     /// Files that are named, absolute.
     files: Vec<PathBuf>,
     /// Every default of the shared keys.
@@ -56,6 +61,11 @@ struct Defaults {
     /// With what the file has for every upstream.
     upstream: UpstreamKeys,
     websocket: WebSocketSection,
+}
+
+/// A value as messages show it: the content of a file may be a secret.
+fn shown(text: &str, place: &Place) -> String {
+    if place.is_from_file() { "a file's content".to_owned() } else { quote(text) }
 }
 
 impl Context<'_> {
@@ -130,10 +140,17 @@ pub(super) fn validate(
         out,
         variables,
         upstreams: Upstreams::default(),
+        log_formats: BTreeMap::new(),
+        zones: limits::Zones::default(),
         files: Vec::new(),
         defaults,
     };
     cx.variables.build_all(cx.out);
+    for (name, (line, escape)) in top.log_format.get().into_iter().flat_map(|formats| &formats.0) {
+        let format = CustomFormat { line: cx.template(line), escape: *escape };
+        cx.log_formats.insert(name.clone(), Arc::new(format));
+    }
+    limits::zones(&mut cx, top);
     upstream::named(&mut cx, top.upstream.get());
     let config = whole(&mut cx, top, start);
     (!cx.out.has_errors()).then_some(config)
@@ -151,11 +168,16 @@ fn whole(cx: &mut Context<'_>, top: &TopSection, start: &Place) -> Config {
         worker_shutdown_timeout,
         shutdown_timeout,
         pid,
+        daemon,
         error_log,
         error_log_level,
         include: _,
         auto_reload,
         auto_reload_delay,
+        // the context has them
+        log_format: _,
+        limit_req_zone: _,
+        limit_conn_zone: _,
         map: _,
         metrics: _,
         // `upstream` has it
@@ -174,6 +196,7 @@ fn whole(cx: &mut Context<'_>, top: &TopSection, start: &Place) -> Config {
         worker_shutdown_timeout: worker_shutdown_timeout.copied().and_then(|time| time.0),
         shutdown_timeout: shutdown_timeout.with_default().0,
         pid: pid.get().map(|path| path.place.resolve(path)),
+        daemon: daemon.with_default().value,
         error_log: error_log.0.as_ref().map(|path| error_log.place.resolve(path)),
         error_log_level: error_log_level.with_default().value,
         auto_reload: auto_reload.with_default().then_some(delay),
@@ -181,6 +204,7 @@ fn whole(cx: &mut Context<'_>, top: &TopSection, start: &Place) -> Config {
         upstreams: cx.upstreams.finish(),
         listeners: listeners.finish(cx),
         variables: cx.variables.count(),
+        asks_body: cx.variables.asks_body,
         servers,
         files: std::mem::take(&mut cx.files),
         include_dirs: Vec::new(),

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use super::{Context, headers, tls, upstream, websocket};
 use crate::config::diagnostic::{Diagnostic, quote};
-use crate::config::model::{LocationPath, NextUpstream, Proxy};
+use crate::config::model::{LocationPath, NextUpstream, Proxy, Redirect, RedirectFrom};
 use crate::config::read::Fault;
 use crate::config::schema::{LocationKeys, ProxyKeys};
 use crate::config::source::At;
-use crate::config::values::{Address, List, NextWord};
+use crate::config::template::Template;
+use crate::config::values::{Address, List, NextWord, RedirectValue, regex};
 
 /// `proxy_pass`, taken apart.
 struct Pass<'t> {
@@ -26,7 +27,9 @@ pub(super) fn proxy(
     explicit: &LocationKeys,
     merged: &LocationKeys,
 ) -> Option<Proxy> {
-    let parsed = match parse(pass) {
+    let variable = pass.contains('$').then(|| variable_target(cx, pass));
+    let shown = At::new("http://variable".to_owned(), &pass.place);
+    let parsed = match parse(if variable.is_some() { &shown } else { pass }) {
         Ok(parsed) => parsed,
         Err((message, help)) => {
             let message = format!("`proxy_pass` {message}: {}", quote(pass));
@@ -37,7 +40,15 @@ pub(super) fn proxy(
     if let (Some(uri), Some(LocationPath::Regex(_) | LocationPath::Named(_))) = (parsed.uri, path) {
         refuse_uri(cx, pass, uri);
     }
-    let target = target(cx, pass, &parsed)?;
+    let target = match variable {
+        Some(_) => Target {
+            upstream: String::new(),
+            host: String::new(),
+            name: String::new(),
+            is_group: false,
+        },
+        None => target(cx, pass, &parsed)?,
+    };
     let tls = parsed.https.then(|| {
         let (host, place) = (&target.name, &pass.place);
         Arc::new(tls::to_upstream(cx, &merged.proxy_ssl, host, place, target.is_group))
@@ -52,18 +63,23 @@ pub(super) fn proxy(
         pass_client_claims,
         proxy_intercept_errors,
         proxy_hide_header,
+        proxy_redirect,
         proxy_next_upstream,
         proxy_next_upstream_tries,
         proxy_next_upstream_timeout,
         proxy_bind,
     } = &merged.proxy;
     let (websocket, refuse_upgrades) = websocket::websocket(cx, explicit, merged);
+    let redirects = redirects(cx, pass, path, parsed.uri, proxy_redirect.with_default());
     let hidden = proxy_hide_header.with_default().iter();
     Some(Proxy {
         upstream: target.upstream,
         tls,
         host: target.host,
         uri: parsed.uri.map(str::to_owned),
+        redirects,
+        target: variable.flatten(),
+        whole_uri: false,
         connect_timeout: proxy_connect_timeout.with_default().0,
         read_timeout: proxy_read_timeout.with_default().0,
         send_timeout: proxy_send_timeout.with_default().0,
@@ -80,6 +96,69 @@ pub(super) fn proxy(
         refuse_upgrades,
         websocket,
     })
+}
+
+/// `proxy_redirect`; `default` says nothing where variables tell the target.
+fn redirects(
+    cx: &mut Context<'_>,
+    pass: &At<String>,
+    path: Option<&LocationPath>,
+    uri: Option<&str>,
+    list: &List<RedirectValue>,
+) -> Vec<Redirect> {
+    let mut redirects = Vec::new();
+    for value in list.iter() {
+        match &value.value {
+            RedirectValue::Off => return Vec::new(),
+            RedirectValue::Default => {
+                let (from, to) = match (path, uri) {
+                    _ if pass.contains('$') => continue,
+                    (
+                        Some(LocationPath::Exact(path) | LocationPath::Prefix { path, .. }),
+                        Some(_),
+                    ) => (pass.value.clone(), path.clone()),
+                    _ => (format!("{}/", pass.value), "/".to_owned()),
+                };
+                let from = RedirectFrom::Start(Template::literal(&from));
+                redirects.push(Redirect { from, to: Template::literal(&to) });
+            }
+            RedirectValue::Pair(from, to) => {
+                let from = match from.strip_prefix('~') {
+                    None => RedirectFrom::Start(cx.template(from)),
+                    Some(pattern) => {
+                        let (pattern, any_case) =
+                            pattern.strip_prefix('*').map_or((pattern, false), |rest| (rest, true));
+                        match regex(pattern, any_case) {
+                            Ok(regex) => RedirectFrom::Fitting(cx.pattern(&regex)),
+                            Err(fault) => {
+                                let (message, help) = fault.into_words();
+                                let message =
+                                    format!("`proxy_redirect` {message}: {}", quote(from));
+                                cx.out
+                                    .push(Diagnostic::error(&from.place, message).maybe_help(help));
+                                continue;
+                            }
+                        }
+                    }
+                };
+                redirects.push(Redirect { from, to: cx.template(to) });
+            }
+        }
+    }
+    redirects
+}
+
+/// A URL with variables.
+fn variable_target(cx: &mut Context<'_>, pass: &At<String>) -> Option<Template> {
+    if !pass.starts_with("http:") {
+        let message = format!(
+            "`proxy_pass` with variables needs `http://` in front: {}",
+            super::shown(pass, &pass.place)
+        );
+        cx.error(&pass.place, message, "for https write the address, or an upstream for each");
+        return None;
+    }
+    Some(cx.template(pass))
 }
 
 /// nginx's rule: what a regular expression matched has no fixed part to replace.
@@ -102,12 +181,6 @@ pub(super) fn refuse_any_uri(cx: &mut Context<'_>, pass: &At<String>) {
 }
 
 fn parse(text: &str) -> Result<Pass<'_>, (&'static str, String)> {
-    if text.contains('$') {
-        return Err((
-            "cannot hold variables yet",
-            "write an address, or an upstream for each".into(),
-        ));
-    }
     let Some((scheme, rest)) = text.split_once("://") else {
         return Err(("needs a URL", format!("write `\"http://{text}\"`")));
     };

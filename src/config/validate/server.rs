@@ -29,6 +29,7 @@ pub(super) fn server(
         server_name,
         ssl_handshake_timeout,
         rewrite,
+        try_files,
         r#return,
         location,
     } = &section.value;
@@ -51,7 +52,7 @@ pub(super) fn server(
     let levels = [keys, &top.keys];
     let around = Around { levels: &levels, outer: None };
     let script = script::script(cx, rewrite.get(), &around);
-    let own = Arc::new(location::own(cx, script, &levels));
+    let own = Arc::new(location::own(cx, script, try_files.get(), &levels));
     let locations = locations(cx, section, sections, r#return.get(), &levels);
     let handshake = ssl_handshake_timeout.or(&cx.defaults.server.ssl_handshake_timeout);
     Server {
@@ -75,9 +76,8 @@ fn from_keys(cx: &mut Context<'_>, keys: &ServerKeys, own: Arc<Location>) -> Ser
         send_timeout,
         large_client_header_buffers,
         max_headers,
-        accept_bare_lf,
-        keepalive_timeout,
-        keepalive_requests,
+        lenient_heads,
+        merge_slashes,
     } = keys;
     let max_head_size = large_client_header_buffers.with_default().0;
     Server {
@@ -91,9 +91,8 @@ fn from_keys(cx: &mut Context<'_>, keys: &ServerKeys, own: Arc<Location>) -> Ser
         send_timeout: send_timeout.with_default().0,
         max_head_size: usize::try_from(max_head_size).unwrap_or(usize::MAX),
         max_headers: max_headers.with_default().get(),
-        accept_bare_lf: accept_bare_lf.with_default().value,
-        keepalive_timeout: keepalive_timeout.with_default().0,
-        keepalive_requests: keepalive_requests.with_default().get(),
+        merge_slashes: merge_slashes.with_default().value,
+        lenient_heads: lenient_heads.with_default().value,
         own,
         locations: Vec::new(),
     }
@@ -183,11 +182,17 @@ fn locations(
                 .help("move it into a location: `path = \"/\"`"),
         ),
         // where something is misspelt, it may be just that
-        (None, None) if section.rewrite.is_absent() && !cx.out.has_errors() => cx.warn(
-            &section.place,
-            "server has no location: every request gets 404",
-            "add a `[[server.location]]`, or a `return`",
-        ),
+        (None, None)
+            if section.rewrite.is_absent()
+                && levels.iter().all(|keys| keys.files.root.is_absent())
+                && !cx.out.has_errors() =>
+        {
+            cx.warn(
+                &section.place,
+                "server has no location: every request gets 404",
+                "add a `[[server.location]]`, or a `return`",
+            );
+        }
         _ => {}
     }
     location::locations(cx, sections, levels, None)

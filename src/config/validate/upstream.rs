@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::Context;
 use crate::config::diagnostic::{Diagnostic, quote};
 use crate::config::hints;
-use crate::config::model::{Peer, PeerAddr, Upstream};
+use crate::config::model::{Balance, Peer, PeerAddr, Upstream};
 use crate::config::schema::{UpstreamKeys, UpstreamSection};
 use crate::config::section::Section as _;
 use crate::config::source::{At, Place};
@@ -62,7 +62,7 @@ pub(super) fn named(cx: &mut Context<'_>, sections: Option<&At<Named<UpstreamSec
             cx.error(&section.name, message, "write `servers = [\"127.0.0.1:8888\"]`");
         }
         let peers = without_repeats(cx, peers);
-        let upstream = build(name, &section.value.keys.or(&cx.defaults.upstream), peers);
+        let upstream = build(cx, name, &section.value.keys.or(&cx.defaults.upstream), peers);
         cx.upstreams.list.push(Arc::new(upstream));
     }
 }
@@ -88,14 +88,31 @@ pub(super) fn implicit(cx: &mut Context<'_>, address: &Address, place: &Place) -
         return name;
     }
     cx.upstreams.implicit.insert(name.clone());
-    let upstream = build(&name, &cx.defaults.upstream, peers);
+    let keys = cx.defaults.upstream.clone();
+    let upstream = build(cx, &name, &keys, peers);
     cx.upstreams.list.push(Arc::new(upstream));
     name
 }
 
 /// `keys` have to be merged with the defaults.
-fn build(name: &str, keys: &UpstreamKeys, peers: Vec<Peer>) -> Upstream {
-    let UpstreamKeys { balance, keepalive, keepalive_timeout, keepalive_requests } = keys;
+fn build(cx: &mut Context<'_>, name: &str, keys: &UpstreamKeys, peers: Vec<Peer>) -> Upstream {
+    let UpstreamKeys { balance, hash, keepalive, keepalive_timeout, keepalive_requests } = keys;
+    let by_key = matches!(balance.with_default().value, Balance::Hash | Balance::ConsistentHash);
+    let method = balance.with_default();
+    match hash.get() {
+        None if by_key => cx.error(
+            &method.place,
+            "`balance` by hash needs a `hash`",
+            "write `hash = \"$arg_room\"`",
+        ),
+        Some(key) if !by_key => cx.error(
+            &key.place,
+            "`hash` does nothing without `balance = \"hash\"`",
+            "write that, or take it out",
+        ),
+        _ => {}
+    }
+    let hash = hash.get().map(|key| cx.template(key));
     Upstream {
         name: name.to_owned(),
         peers,
@@ -103,6 +120,7 @@ fn build(name: &str, keys: &UpstreamKeys, peers: Vec<Peer>) -> Upstream {
         keepalive: keepalive.with_default().get(),
         keepalive_timeout: keepalive_timeout.with_default().0,
         keepalive_requests: keepalive_requests.with_default().get(),
+        hash,
     }
 }
 

@@ -23,6 +23,8 @@ pub(super) struct Variables {
     built: BTreeMap<String, Arc<Map>>,
     /// Maps that are being built, from the outermost.
     building: Vec<String>,
+    /// `$request_body` has been asked for.
+    pub(super) asks_body: bool,
 }
 
 impl Variables {
@@ -95,6 +97,7 @@ impl Variables {
 
     /// Parses a value with variables; faults are reported and left out.
     pub(super) fn template(&mut self, text: &At<String>, out: &mut Diagnostics) -> Template {
+        self.asks_body |= text.contains("request_body");
         let (template, errors) = Template::parse(text, |name| {
             Var::built_in(name)
                 .or_else(|| self.own(name).map(Var::Own))
@@ -154,8 +157,9 @@ impl Variables {
     }
 
     fn build_section(&mut self, name: &str, section: &MapSection, out: &mut Diagnostics) -> Map {
-        let MapSection { source, variable: _, values, default } = section;
+        let MapSection { source, variable: _, values, default, hostnames } = section;
         let mut map = empty(name);
+        map.hostnames = hostnames.copied().unwrap_or(false);
         if let Some(source) = source.get() {
             map.source = self.template(source, out);
         }
@@ -211,6 +215,7 @@ fn empty(name: &str) -> Map {
         source: Template::default(),
         variable: name.to_owned(),
         exact: BTreeMap::new(),
+        hostnames: false,
         patterns: Vec::new(),
         default: Template::default(),
     }

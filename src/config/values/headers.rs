@@ -41,7 +41,7 @@ impl Read for Headers {
     }
 
     fn read(node: &Node, cx: &mut Reader<'_>) -> Option<Self> {
-        read_headers(node, cx, header_value).map(Self)
+        read_headers(node, cx, |_, value, cx| header_value(value, cx)).map(Self)
     }
 
     fn schema() -> Value {
@@ -67,6 +67,8 @@ section! {
 /// What is added to an answer.
 #[derive(Clone, Debug)]
 pub(in crate::config) struct AddedValue {
+    /// The header's name as written.
+    pub(in crate::config) spelled: String,
     pub(in crate::config) text: At<String>,
     pub(in crate::config) always: bool,
 }
@@ -74,21 +76,21 @@ pub(in crate::config) struct AddedValue {
 /// Headers by name that are added to answers.
 #[derive(Clone, Debug)]
 pub(in crate::config) struct AddHeaders(
-    pub(in crate::config) Vec<(At<HeaderName>, At<AddedValue>)>,
+    pub(in crate::config) Vec<(At<HeaderName>, At<Vec<AddedValue>>)>,
 );
 
 impl Read for AddHeaders {
     fn type_name() -> String {
-        "table of header = value, or table".to_owned()
+        "table of header = value, table, or a list of these".to_owned()
     }
 
     fn read(node: &Node, cx: &mut Reader<'_>) -> Option<Self> {
-        read_headers(node, cx, added_value).map(Self)
+        read_headers(node, cx, added_values).map(Self)
     }
 
     fn schema() -> Value {
         json!({ "type": "object", "additionalProperties": {
-            "anyOf": [{ "type": "string" }, AddHeaderTable::schema()],
+            "anyOf": [{ "type": "string" }, AddHeaderTable::schema(), { "type": "array" }],
         } })
     }
 
@@ -97,10 +99,18 @@ impl Read for AddHeaders {
     }
 }
 
-fn added_value(node: &Node, cx: &mut Reader<'_>) -> Option<AddedValue> {
+fn added_values(name: &str, node: &Node, cx: &mut Reader<'_>) -> Option<Vec<AddedValue>> {
+    match &node.kind {
+        Kind::Array(items) => items.iter().map(|item| added_value(name, item, cx)).collect(),
+        _ => added_value(name, node, cx).map(|value| vec![value]),
+    }
+}
+
+fn added_value(name: &str, node: &Node, cx: &mut Reader<'_>) -> Option<AddedValue> {
+    let spelled = name.to_owned();
     if !matches!(node.kind, Kind::Table(_)) {
         let text = header_value(node, cx)?;
-        return Some(AddedValue { text: At::new(text, &node.place), always: false });
+        return Some(AddedValue { spelled, text: At::new(text, &node.place), always: false });
     }
     let AddHeaderTable { value, always } = read_section(node, cx)?;
     if value.is_absent() {
@@ -113,7 +123,7 @@ fn added_value(node: &Node, cx: &mut Reader<'_>) -> Option<AddedValue> {
         place: text.place.clone(),
     };
     header_value(&inner, cx)?;
-    Some(AddedValue { text: text.clone(), always: always.copied().unwrap_or(false) })
+    Some(AddedValue { spelled, text: text.clone(), always: always.copied().unwrap_or(false) })
 }
 
 type Named<T> = Vec<(At<HeaderName>, At<T>)>;
@@ -128,7 +138,7 @@ fn merged<T: Clone>(own: &Named<T>, outer: &Named<T>) -> Named<T> {
 fn read_headers<T>(
     node: &Node,
     cx: &mut Reader<'_>,
-    read_value: fn(&Node, &mut Reader<'_>) -> Option<T>,
+    read_value: fn(&str, &Node, &mut Reader<'_>) -> Option<T>,
 ) -> Option<Named<T>> {
     let Kind::Table(table) = &node.kind else {
         cx.wrong_type(node, "a table such as `{ Host = \"$http_host\" }`");
@@ -146,7 +156,7 @@ fn read_headers<T>(
             cx.out.push(Diagnostic::error(&key.place, message));
             continue;
         };
-        if let Some(read) = cx.with_key(&key.name, |cx| read_value(value, cx)) {
+        if let Some(read) = cx.with_key(&key.name, |cx| read_value(&key.name, value, cx)) {
             headers.push((At::new(name, &key.place), At::new(read, &value.place)));
         }
     }

@@ -1,12 +1,14 @@
 //! `error_log` and `access_log`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::config::model::{LogFormat, LogLevel};
+use crate::config::model::{Escape, LogLevel};
 use crate::config::read::{Fault, FromText, Read, Reader, one_of};
 use crate::config::section::{read_section, section};
+use crate::config::source::At;
 use crate::config::tree::{Kind, Node};
 
 /// Levels by nginx's names.
@@ -57,19 +59,66 @@ impl FromText for ErrorLog {
     }
 }
 
-impl FromText for LogFormat {
-    const TYPE: &'static str = "combined or json";
+impl FromText for Escape {
+    const TYPE: &'static str = "default, json or none";
 
     fn from_text(text: &str) -> Result<Self, Fault> {
-        one_of(text, &[("combined", Self::Combined), ("json", Self::Json)]).map_err(|_| {
-            Fault::new("knows no such format").help(
-                "write `\"combined\"` or `\"json\"`; formats of your own are not supported yet",
-            )
-        })
+        one_of(text, &[("default", Self::Default), ("json", Self::Json), ("none", Self::None)])
     }
 
     fn schema() -> Value {
-        json!({ "enum": ["combined", "json"] })
+        json!({ "enum": ["default", "json", "none"] })
+    }
+}
+
+section! {
+    /// The line of a log, with variables.
+    struct LogFormatTable as "a format of `log_format` as a table" {
+        /// The line.
+        line: String { required(); "log_format"; A }
+        /// How values are escaped: `"default"` writes `\\xXX`, `"json"` as in a string of JSON, `"none"` nothing.
+        escape: Escape { default("default"); "escape="; A }
+    }
+}
+
+/// Formats by name.
+#[derive(Clone, Debug)]
+pub(in crate::config) struct LogFormats(
+    pub(in crate::config) BTreeMap<String, (At<String>, Escape)>,
+);
+
+impl Read for LogFormats {
+    fn type_name() -> String {
+        "table of name = line, or table".to_owned()
+    }
+
+    fn read(node: &Node, cx: &mut Reader<'_>) -> Option<Self> {
+        let Kind::Table(table) = &node.kind else {
+            cx.wrong_type(node, "a table such as `{ short = \"$remote_addr $status\" }`");
+            return None;
+        };
+        let mut formats = BTreeMap::new();
+        for (key, value) in &table.entries {
+            let format = if matches!(value.kind, Kind::Table(_)) {
+                let LogFormatTable { line, escape } = read_section(value, cx)?;
+                if line.is_absent() {
+                    cx.fault(value, Fault::new("needs a `line`").cause("the table has none"));
+                }
+                (line.get()?.clone(), escape.copied().unwrap_or_default())
+            } else {
+                let line =
+                    cx.with_key(&key.name, |cx| cx.text(value, "a line").map(str::to_owned))?;
+                (At::new(line, &value.place), Escape::Default)
+            };
+            formats.insert(key.name.clone(), format);
+        }
+        Some(Self(formats))
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "object", "additionalProperties": {
+            "anyOf": [{ "type": "string" }, LogFormatTable::schema()],
+        } })
     }
 }
 
@@ -78,8 +127,11 @@ section! {
     struct AccessLogTable as "`access_log` as a table" {
         /// The file.
         path: PathBuf { required(); "access_log"; A }
-        /// `combined` is nginx's; `json` is one object a line, with all that is known of a tunnel.
-        format: LogFormat { default("combined"); "log_format"; A }
+        /// `combined` is nginx's; `json` is one object a line, with all that is known of a tunnel; others are
+        /// those of `log_format`.
+        format: String { default("combined"); "log_format"; A }
+        /// A value with variables: what it is empty or `0` for is not logged.
+        r#if: String { unset("everything is logged"); "if="; A }
         /// Tunnels get a line when they open too, not only when they end.
         open: bool { default(false); "–"; A }
     }
@@ -89,7 +141,7 @@ section! {
 #[derive(Clone, Debug)]
 pub(in crate::config) enum AccessLogValue {
     Off,
-    To { path: PathBuf, format: LogFormat, open: bool },
+    To { path: PathBuf, format: Option<At<String>>, open: bool, condition: Option<At<String>> },
 }
 
 impl Read for AccessLogValue {
@@ -121,26 +173,26 @@ impl AccessLogValue {
         if text == "off" {
             return Ok(Self::Off);
         }
-        if let Some((path, format)) = text.rsplit_once(' ')
-            && LogFormat::from_text(format).is_ok()
-        {
+        if let Some((path, format)) = text.rsplit_once(' ') {
             return Err(Fault::new("takes the path only").help(format!(
                 "write `access_log = {{ path = \"{path}\", format = \"{format}\" }}`"
             )));
         }
-        Ok(Self::To { path: PathBuf::from_text(text)?, format: LogFormat::Combined, open: false })
+        let path = PathBuf::from_text(text)?;
+        Ok(Self::To { path, format: None, open: false, condition: None })
     }
 
     fn from_table(node: &Node, cx: &mut Reader<'_>) -> Option<Self> {
-        let AccessLogTable { path, format, open } = read_section(node, cx)?;
+        let AccessLogTable { path, format, r#if, open } = read_section(node, cx)?;
         if path.is_absent() {
             let fault = Fault::new("needs a `path`").cause("the table has none");
             cx.fault(node, fault.help("write `{ path = \"/var/log/wayhold/access.log\" }`"));
         }
         Some(Self::To {
             path: path.get()?.value.clone(),
-            format: format.copied().unwrap_or(LogFormat::Combined),
+            format: format.get().cloned(),
             open: open.copied().unwrap_or(false),
+            condition: r#if.get().cloned(),
         })
     }
 }

@@ -58,7 +58,11 @@ fn read_key(key: &Key, cx: &mut Reader<'_>) -> Option<MapKey> {
             Some(rest) => (rest, true),
             None => (rest, false),
         },
-        None => return Some(MapKey::Exact(key.name.to_lowercase())),
+        None => {
+            // a backslash makes a value of one of the words above
+            let value = key.name.strip_prefix('\\').unwrap_or(&key.name);
+            return Some(MapKey::Exact(value.to_lowercase()));
+        }
     };
     let node = Node {
         kind: Kind::Text { value: key.name.clone(), substituted: true },

@@ -30,7 +30,7 @@ impl<T: FromText> FromText for Written<T> {
 
 /// Compiles a regular expression.
 pub(in crate::config) fn regex(pattern: &str, ignore_case: bool) -> Result<Regex, Fault> {
-    RegexBuilder::new(pattern).case_insensitive(ignore_case).build().map_err(|error| {
+    RegexBuilder::new(&unquoted(pattern)).case_insensitive(ignore_case).build().map_err(|error| {
         let text = error.to_string();
         let cause = text.lines().last().unwrap_or_default().trim();
         let cause = cause.strip_prefix("error: ").unwrap_or(cause);
@@ -43,6 +43,19 @@ pub(in crate::config) fn regex(pattern: &str, ignore_case: bool) -> Result<Regex
             fault
         }
     })
+}
+
+/// What stands between PCRE's `\\Q` and `\\E` is text.
+fn unquoted(pattern: &str) -> String {
+    let mut out = String::new();
+    let mut rest = pattern;
+    while let Some((before, quoted)) = rest.split_once("\\Q") {
+        let (text, behind) = quoted.split_once("\\E").unwrap_or((quoted, ""));
+        out += before;
+        out += &regex::escape(text);
+        rest = behind;
+    }
+    out + rest
 }
 
 impl FromText for ServerName {

@@ -8,10 +8,10 @@ use crate::config::model::Balance;
 use crate::config::read::{Fault, FromText, one_of};
 
 impl FromText for Balance {
-    const TYPE: &'static str = "least_conn, round_robin or random";
+    const TYPE: &'static str = "least_conn, round_robin, random, hash, consistent_hash or ip_hash";
 
     fn from_text(text: &str) -> Result<Self, Fault> {
-        if matches!(text, "ip_hash" | "hash" | "sticky" | "least_time") {
+        if matches!(text, "sticky" | "least_time") {
             return Err(Fault::new("has no such method yet").help(
                 "write `\"least_conn\"`, `\"round_robin\"` or `\"random\"`: a tunnel stays on its \
                  peer anyway",
@@ -21,12 +21,17 @@ impl FromText for Balance {
             ("least_conn", Self::LeastConn),
             ("round_robin", Self::RoundRobin),
             ("random", Self::Random),
+            ("hash", Self::Hash),
+            ("consistent_hash", Self::ConsistentHash),
+            ("ip_hash", Self::IpHash),
         ];
         one_of(text, &words)
     }
 
     fn schema() -> Value {
-        json!({ "enum": ["least_conn", "round_robin", "random"] })
+        json!({ "enum": [
+            "least_conn", "round_robin", "random", "hash", "consistent_hash", "ip_hash",
+        ] })
     }
 }
 

@@ -35,8 +35,9 @@ pub(super) enum Step {
 pub(super) struct Limits {
     pub(super) head_size: usize,
     pub(super) fields: usize,
-    /// Lines of a head may end without CR (RFC 9112 §2.2 lets a server take them).
-    pub(super) bare_lf: bool,
+    /// Lines of a head may end without CR (RFC 9112 §2.2), and an absolute target replaces the Host
+    /// field (§3.2.2).
+    pub(super) lenient: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +120,7 @@ impl Framing {
                     self.state = State::Head { seen: 0, empty_lines: empty_lines + 1 };
                     return Ok(Step::Skip(2));
                 }
-                [b'\n', ..] if self.limits.bare_lf && empty_lines < MAX_EMPTY_LINES => {
+                [b'\n', ..] if self.limits.lenient && empty_lines < MAX_EMPTY_LINES => {
                     self.state = State::Head { seen: 0, empty_lines: empty_lines + 1 };
                     return Ok(Step::Skip(1));
                 }
@@ -136,7 +137,7 @@ impl Framing {
             }
             let line = match line.strip_suffix(b"\r") {
                 Some(line) => line,
-                None if self.limits.bare_lf => line,
+                None if self.limits.lenient => line,
                 None => return Err(Refusal::Bad("a line ends without CR")),
             };
             if line.is_empty() {
@@ -152,7 +153,7 @@ impl Framing {
     }
 
     fn end_of_head(&mut self, bytes: &[u8]) -> Result<Step, Refusal> {
-        let head = head::check(bytes, self.limits.fields)?;
+        let head = head::check(bytes, self.limits)?;
         self.overhead = 0;
         self.state = match head.body {
             // A body behind an upgrade request would be read as frames by one and as a request by

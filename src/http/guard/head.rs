@@ -3,6 +3,8 @@
 
 use std::net::Ipv6Addr;
 
+use super::framing::Limits;
+
 /// How the body behind a head is framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Body {
@@ -42,7 +44,7 @@ pub(crate) enum Refusal {
 use Refusal::Bad;
 
 /// Checks a whole head, its empty line included.
-pub(super) fn check(bytes: &[u8], max_fields: usize) -> Result<Head, Refusal> {
+pub(super) fn check(bytes: &[u8], limits: Limits) -> Result<Head, Refusal> {
     // The CR of the last line stays, as on every other: one of them is its end, a second is not.
     let fields = bytes.strip_suffix(b"\n\r\n").or_else(|| bytes.strip_suffix(b"\n\n"));
     let mut lines = fields.unwrap_or(bytes).split(|b| *b == b'\n');
@@ -50,13 +52,13 @@ pub(super) fn check(bytes: &[u8], max_fields: usize) -> Result<Head, Refusal> {
     let request = check_request_line(request_line)?;
     let mut fields = Fields::default();
     for (count, line) in lines.map(trim_cr).enumerate() {
-        if count == max_fields {
+        if count == limits.fields {
             return Err(Refusal::HeadTooLong);
         }
         let (name, value) = check_field(line)?;
         fields.take(name, value)?;
     }
-    fields.conclude(&request)
+    fields.conclude(&request, limits.lenient)
 }
 
 /// Every line has been seen to end with CR LF, or may end without CR (`guard::framing`).
@@ -196,7 +198,7 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
-    fn conclude(self, request: &RequestLine<'_>) -> Result<Head, Refusal> {
+    fn conclude(self, request: &RequestLine<'_>, lenient: bool) -> Result<Head, Refusal> {
         if self.chunked && self.length.is_some() {
             return Err(Bad("there are both Content-Length and Transfer-Encoding"));
         }
@@ -205,7 +207,7 @@ impl<'a> Fields<'a> {
         }
         match (self.host, request.authority) {
             (None, _) if request.version_1_1 => return Err(Bad("there is no Host field")),
-            (Some(host), Some(authority)) if !host.eq_ignore_ascii_case(authority) => {
+            (Some(host), Some(authority)) if !lenient && !host.eq_ignore_ascii_case(authority) => {
                 return Err(Bad("the target's host is not the Host field's"));
             }
             _ => {}

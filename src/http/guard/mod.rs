@@ -10,8 +10,8 @@ mod framing;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod head;
+mod wording;
 
-use std::borrow::Cow;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -36,8 +36,6 @@ const READ: usize = 16 * 1024;
 const HELD: usize = 64 * 1024;
 /// What hyper sees in place of a refused request.
 const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n";
-/// Ours.
-const VERSION: &[u8] = b"HTTP/1.1";
 /// After a refusal the client's bytes are taken for a while, so that the answer is not lost to a
 /// reset.
 const LINGER: Duration = Duration::from_secs(2);
@@ -48,6 +46,10 @@ const LINGER_BYTES: usize = 4 * 1024 * 1024;
 #[derive(Debug, Default)]
 pub(super) struct Verdicts {
     refused: Mutex<Option<(u64, Refusal)>>,
+    /// How names in the head of the answer to come are spelt, where hyper spells them otherwise.
+    spelling: Mutex<Option<Arc<[String]>>>,
+    /// How long the connection is kept after the last answer, in milliseconds.
+    keepalive: AtomicU64,
     /// Requests that have been answered in full.
     answered: AtomicU64,
     /// The reader, while nothing but the end of an answer starts its clock.
@@ -59,6 +61,25 @@ impl Verdicts {
     pub(super) fn of(&self, number: u64) -> Option<Refusal> {
         let refused = *self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         refused.filter(|(at, _)| *at == number).map(|(_, refusal)| refusal)
+    }
+
+    /// How names in the head of the answer are spelt.
+    pub(super) fn spell(&self, names: &Arc<[String]>) {
+        *self.spelling.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(names));
+    }
+
+    fn take_spelling(&self) -> Option<Arc<[String]>> {
+        self.spelling.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// How long the connection is kept after this answer.
+    pub(super) fn keep_for(&self, timeout: Duration) {
+        let ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        self.keepalive.store(ms, Ordering::Relaxed);
+    }
+
+    fn keepalive(&self) -> Duration {
+        Duration::from_millis(self.keepalive.load(Ordering::Relaxed))
     }
 
     fn refuse(&self, number: u64, refusal: Refusal) {
@@ -84,7 +105,6 @@ impl Verdicts {
 #[derive(Clone, Copy, Debug)]
 struct Timeouts {
     header: Duration,
-    keepalive: Duration,
     body: Duration,
 }
 
@@ -120,8 +140,10 @@ pub(super) struct Guard {
     refused: bool,
     ended: bool,
     lingered: usize,
-    /// Bytes that the client has got, up to the end of the first answer's version.
-    told: usize,
+    /// Nothing of hyper's is unwritten, so that the next bytes begin with what it does next.
+    flushed: bool,
+    /// Bytes of an answer's head that hyper still counts as unwritten.
+    head: BytesMut,
 }
 
 impl Guard {
@@ -130,14 +152,13 @@ impl Guard {
         let limits = Limits {
             head_size: server.max_head_size,
             fields: server.max_headers,
-            bare_lf: server.accept_bare_lf,
+            lenient: server.lenient_heads,
         };
         Self {
             conn: Clocked::new(conn, server.send_timeout),
             framing: Framing::new(limits),
             timeouts: Timeouts {
                 header: server.client_header_timeout,
-                keepalive: server.keepalive_timeout,
                 body: server.client_body_timeout,
             },
             verdicts,
@@ -150,7 +171,8 @@ impl Guard {
             refused: false,
             ended: false,
             lingered: 0,
-            told: 0,
+            flushed: true,
+            head: BytesMut::new(),
         }
     }
 
@@ -262,7 +284,7 @@ impl Guard {
         self.verdicts.wake_when_answered(cx.waker());
         let phase = self.waiting_for();
         let timeout = match phase {
-            Phase::Idle => self.timeouts.keepalive,
+            Phase::Idle => self.verdicts.keepalive(),
             Phase::Head => self.timeouts.header,
             Phase::Body => self.timeouts.body,
             Phase::Untimed => {
@@ -339,16 +361,32 @@ impl AsyncRead for Guard {
     }
 }
 
-/// hyper answers HTTP/1.0 in HTTP/1.0; a server names the highest version it speaks (RFC 9110 §6.2).
-/// A connection's first bytes are an answer's; `told` of them are gone already.
-fn in_our_version(told: usize, bytes: &[u8]) -> Cow<'_, [u8]> {
-    let minor = VERSION.len() - 1 - told;
-    if bytes.get(minor) != Some(&b'0') {
-        return Cow::Borrowed(bytes);
+impl Guard {
+    /// Where hyper begins with the head of an answer, that is taken over, in our words.
+    fn take_head(&mut self, bytes: &[u8]) {
+        if std::mem::take(&mut self.flushed) && bytes.starts_with(b"HTTP/1.") {
+            let is_last = bytes.get(9) != Some(&b'1');
+            let names = is_last.then(|| self.verdicts.take_spelling()).flatten();
+            self.head = wording::reworded(bytes, names.as_deref().unwrap_or_default());
+        }
     }
-    let mut answer = bytes.to_vec();
-    answer[minor] = VERSION[VERSION.len() - 1];
-    Cow::Owned(answer)
+
+    fn poll_write_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut taken = self.head.len();
+        let mut all = vec![io::IoSlice::new(&self.head)];
+        for slice in slices {
+            let behind = slice.get(taken..).unwrap_or_default();
+            taken = taken.saturating_sub(slice.len());
+            all.push(io::IoSlice::new(behind));
+        }
+        let len = ready!(Pin::new(&mut self.conn).poll_write_vectored(cx, &all))?;
+        self.head.advance(len.min(self.head.len()));
+        Poll::Ready(Ok(len))
+    }
 }
 
 impl AsyncWrite for Guard {
@@ -358,13 +396,11 @@ impl AsyncWrite for Guard {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if this.told >= VERSION.len() {
+        this.take_head(bytes);
+        if this.head.is_empty() {
             return Pin::new(&mut this.conn).poll_write(cx, bytes);
         }
-        let answer = in_our_version(this.told, bytes);
-        let len = ready!(Pin::new(&mut this.conn).poll_write(cx, &answer))?;
-        this.told += len;
-        Poll::Ready(Ok(len))
+        this.poll_write_head(cx, &[io::IoSlice::new(bytes)])
     }
 
     fn poll_write_vectored(
@@ -372,11 +408,13 @@ impl AsyncWrite for Guard {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.told < VERSION.len() {
-            let first = slices.iter().find(|slice| !slice.is_empty());
-            return self.poll_write(cx, first.map_or(&[], |slice| slice));
+        let this = self.get_mut();
+        let first = slices.iter().find(|slice| !slice.is_empty());
+        this.take_head(first.map_or(&[], |slice| slice));
+        if this.head.is_empty() {
+            return Pin::new(&mut this.conn).poll_write_vectored(cx, slices);
         }
-        Pin::new(&mut self.get_mut().conn).poll_write_vectored(cx, slices)
+        this.poll_write_head(cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -384,7 +422,10 @@ impl AsyncWrite for Guard {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().conn).poll_flush(cx)
+        let this = self.get_mut();
+        // hyper asks for this when it has written all it had.
+        this.flushed = true;
+        Pin::new(&mut this.conn).poll_flush(cx)
     }
 
     /// Ends our side; where the client may still be sending, its bytes are taken for a while.

@@ -6,9 +6,11 @@ use std::sync::{Arc, OnceLock};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::crypto::verify_tls13_signature_with_raw_key;
+use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
 use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use x509_parser::prelude::{FromDer as _, X509Certificate, X509Version};
 
 use super::certificate::{load_certificates, load_pair};
 use super::session::Session;
@@ -103,6 +105,13 @@ fn system_roots() -> Arc<RootCertStore> {
     Arc::clone(ROOTS.get_or_init(load))
 }
 
+/// The key of a certificate of X.509 version 1 or 2, which rustls does not read.
+fn key_of_old(certificate: &CertificateDer<'_>) -> Option<SubjectPublicKeyInfoDer<'static>> {
+    let (_, read) = X509Certificate::from_der(certificate).ok()?;
+    let key = read.public_key().raw.to_vec();
+    (read.version() != X509Version::V3).then(|| key.into())
+}
+
 /// `proxy_ssl_verify = false`: whoever the peer says it is, it must prove to have its key.
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
@@ -126,6 +135,9 @@ impl ServerCertVerifier for AnyCertificate {
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let algorithms = &self.0.signature_verification_algorithms;
+        if let Some(key) = key_of_old(certificate) {
+            return verify_tls13_signature_with_raw_key(message, &key, signed, algorithms);
+        }
         rustls::crypto::verify_tls12_signature(message, certificate, signed, algorithms)
     }
 
@@ -136,6 +148,9 @@ impl ServerCertVerifier for AnyCertificate {
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let algorithms = &self.0.signature_verification_algorithms;
+        if let Some(key) = key_of_old(certificate) {
+            return verify_tls13_signature_with_raw_key(message, &key, signed, algorithms);
+        }
         rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms)
     }
 

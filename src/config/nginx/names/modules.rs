@@ -12,7 +12,7 @@ pub(super) const ROWS: &[Row] = &[
     ("addition_types", "hsl", "1+", Nothing(OTHER_MODULE)),
     ("ancient_browser", "hsl", "1+", Nothing(OTHER_MODULE)),
     ("ancient_browser_value", "hsl", "1", Nothing(OTHER_MODULE)),
-    ("autoindex", "hsl", "flag", Nothing(FILES)),
+    ("autoindex", "hsl", "flag", Off(NOT_YET)),
     ("autoindex_exact_size", "hsl", "flag", Nothing(FILES)),
     ("autoindex_format", "hsl", "1", Nothing(FILES)),
     ("autoindex_localtime", "hsl", "flag", Nothing(FILES)),

@@ -1,14 +1,14 @@
 //! Of the process, of `events`, and the blocks of other protocols.
 
-use super::How::{Differs, Done, Nothing, OffDiffers, Refused};
+use super::How::{Differs, Done, Nothing, Refused};
 use super::Row;
-use super::reasons::{DAEMON, FILES, NOT_YET, OTHER_PROTOCOL, PROCESS, USER};
+use super::reasons::{FILES, NOT_YET, OTHER_PROTOCOL, PROCESS, USER};
 
 pub(super) const ROWS: &[Row] = &[
     ("accept_mutex", "e", "flag", Nothing(PROCESS)),
     ("accept_mutex_delay", "e", "1", Nothing(PROCESS)),
     ("acceptex_read", "e", "flag", Nothing(PROCESS)),
-    ("daemon", "m", "flag", OffDiffers(DAEMON)),
+    ("daemon", "m", "flag", Done),
     ("debug_connection", "e", "1", Nothing(PROCESS)),
     ("debug_points", "m", "1", Nothing(PROCESS)),
     ("degradation", "h", "1", Nothing(PROCESS)),

@@ -5,8 +5,8 @@ use super::Row;
 use super::reasons::{BUFFERS, CACHE, NOT_YET, PASSED, TABLES, TLS_OWN, UNNEEDED, X_ACCEL};
 
 pub(super) const ROWS: &[Row] = &[
-    ("hash", "u", "1,2", Refused(NOT_YET)),
-    ("ip_hash", "u", "0", Refused(NOT_YET)),
+    ("hash", "u", "1,2", Done),
+    ("ip_hash", "u", "0", Done),
     ("keepalive", "u", "1", Done),
     ("keepalive_requests", "u", "1", Done),
     ("keepalive_time", "u", "1", Nothing(UNNEEDED)),
@@ -56,7 +56,7 @@ pub(super) const ROWS: &[Row] = &[
     ("proxy_pass_request_body", "hsl", "flag", On(NOT_YET)),
     ("proxy_pass_request_headers", "hsl", "flag", On(NOT_YET)),
     ("proxy_read_timeout", "hsl", "1", Done),
-    ("proxy_redirect", "hsl", "1,2", Off(NOT_YET)),
+    ("proxy_redirect", "hsl", "1,2", Done),
     ("proxy_request_buffering", "hsl", "flag", Nothing(BUFFERS)),
     ("proxy_send_lowat", "hsl", "1", Nothing(BUFFERS)),
     ("proxy_send_timeout", "hsl", "1", Done),

@@ -7,11 +7,13 @@ pub(super) const BUFFERS: &str = "requests and answers are streamed, within limi
 pub(super) const CACHE: &str = "nothing is cached or stored";
 pub(super) const CLIENT_CERTIFICATES: &str =
     "it only serves `ssl_verify_client` and `ssl_stapling`";
-pub(super) const DAEMON: &str = "the process stays in the foreground, for systemd or a container";
-pub(super) const FILES: &str = "no files are served";
-pub(super) const FILES_NEEDED: &str = "no files are served: keep them on another server";
+pub(super) const EXACT: &str = "files are new unless their date is the one that was told before";
+pub(super) const FILES: &str = "files are read as they are: there is nothing to tune";
+pub(super) const FILES_NEEDED: &str = "files are served as they are";
+pub(super) const ONE_RANGE: &str = "of several ranges the whole is sent";
 pub(super) const HTTP2: &str =
     "clients are answered in HTTP/1.1, which they fall back to by themselves";
+pub(super) const IN_MEMORY: &str = "bodies are not written to files";
 pub(super) const NOT_YET: &str = "there is nothing like it yet";
 pub(super) const NO_RATE: &str = "it only serves `limit_rate`";
 pub(super) const NO_SUCH: &str = "it only serves a directive that is refused";
@@ -20,7 +22,6 @@ pub(super) const OTHER_MODULE: &str = "it only serves a module that is not here"
 pub(super) const OTHER_PROTOCOL: &str = "only HTTP and WebSocket are proxied";
 pub(super) const PASSED: &str = "headers of the answer pass unless `proxy_hide_header` names them";
 pub(super) const PROCESS: &str = "one process with threads of its own needs no such setting";
-pub(super) const REDIRECTS: &str = "`Location` is sent as `return` has it";
 pub(super) const RESOLVER: &str =
     "names are looked up by the system when the configuration is read";
 pub(super) const SSL_ON: &str = "write `listen … ssl` instead";
@@ -28,7 +29,6 @@ pub(super) const STAPLING: &str = "no OCSP answers are stapled";
 pub(super) const SUITES: &str = "suites and groups are rustls': all with forward secrecy";
 pub(super) const TABLES: &str = "tables grow by themselves";
 pub(super) const TLS_OWN: &str = "sessions, records and versions are rustls' own";
-pub(super) const TYPES: &str = "upstreams tell the type; `return` sends `text/plain`";
 pub(super) const UNDERSCORES: &str = "headers with an underscore never pass";
 pub(super) const UNNEEDED: &str = "it changes nothing here";
 pub(super) const USER: &str = "the process stays the user that started it: name the user there";

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const LIMITS: Limits = Limits { head_size: 1024, fields: 10, bare_lf: false };
+const LIMITS: Limits = Limits { head_size: 1024, fields: 10, lenient: false };
 
 /// Feeds bytes in pieces; gives back what was released and how it ended.
 fn feed(bytes: &[u8], pieces: impl Iterator<Item = usize>) -> (Vec<u8>, Option<Refusal>) {
@@ -36,7 +36,7 @@ fn whole(bytes: &[u8]) -> (Vec<u8>, Option<Refusal>) {
 #[test]
 fn lines_may_end_without_cr_where_that_is_accepted() {
     let lenient = |request: &[u8]| {
-        let mut framing = Framing::new(Limits { bare_lf: true, ..LIMITS });
+        let mut framing = Framing::new(Limits { lenient: true, ..LIMITS });
         framing.step(request)
     };
     for request in

@@ -1,7 +1,14 @@
-//! How many connections there may be.
+//! How many connections there may be, and how many requests and tunnels of one key, and how often.
+
+mod places;
+pub mod rate;
+mod zones;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+pub use places::Taken;
+pub use zones::{RateAsked, Zones};
 
 /// `worker_connections`, counted over the process.
 #[derive(Debug)]
