@@ -14,6 +14,7 @@
 
 mod bad_reloads;
 mod dead_peers;
+mod drop_in;
 mod endings;
 mod examples;
 mod faults;

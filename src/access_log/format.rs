@@ -65,7 +65,8 @@ pub(super) fn custom(record: &Record, event: Event<'_>, zone: &TimeZone) -> Stri
                 continue;
             }
             Piece::Late(Var::RequestTime) => decimal(took),
-            Piece::Late(Var::BytesSent | Var::BodyBytesSent) => bytes.to_string(),
+            Piece::Late(Var::BodyBytesSent) => bytes.to_string(),
+            Piece::Late(Var::BytesSent) => (bytes + u64::from(record.switching_bytes)).to_string(),
             Piece::Late(Var::UpstreamResponseTime) => {
                 record.upstream_response_time.map_or_else(|| "-".to_owned(), decimal)
             }

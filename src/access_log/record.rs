@@ -30,6 +30,8 @@ pub struct Record {
     pub status: u16,
     /// Bytes of the answer's body.
     pub body_bytes_sent: u64,
+    /// Bytes of a 101's head.
+    pub switching_bytes: u32,
     /// The `Referer` field; redacted when written.
     pub referer: Box<str>,
     /// The `User-Agent` field.

@@ -144,6 +144,10 @@ pub struct Server {
     pub max_headers: usize,
     /// `merge_slashes`
     pub merge_slashes: bool,
+    /// Which fields go on to upstreams.
+    pub field_names: FieldNames,
+    /// Upgrades to other protocols than WebSocket become tunnels too.
+    pub other_upgrades: bool,
     /// Lines of a head may end without CR, and an absolute target need not be the Host field's.
     pub lenient_heads: bool,
     /// What holds before a location is taken, and where none fits; it does nothing by itself.
@@ -162,6 +166,26 @@ impl Server {
             found.push(location);
         }
         found
+    }
+}
+
+/// Names of fields that go on, besides those of letters, digits and hyphens.
+#[derive(Clone, Copy, Debug)]
+pub struct FieldNames {
+    /// `underscores_in_headers`
+    pub underscores: bool,
+    /// Those with any other character (`ignore_invalid_headers = false`).
+    pub unusual: bool,
+}
+
+impl FieldNames {
+    /// Whether a field of this name, which is a token, goes on.
+    pub fn fit(self, name: &str) -> bool {
+        name.bytes().all(|b| match b {
+            b'_' => self.underscores,
+            b'-' => true,
+            other => self.unusual || other.is_ascii_alphanumeric(),
+        })
     }
 }
 
@@ -237,6 +261,8 @@ pub struct Location {
     pub keepalive_timeout: Duration,
     /// The most requests on one connection.
     pub keepalive_requests: u64,
+    /// How old a connection may become.
+    pub keepalive_time: Option<Duration>,
     /// Answers say `Connection: keep-alive`, and `Keep-Alive` where it is not zero.
     pub keepalive_header: Option<Duration>,
     /// `error_page`

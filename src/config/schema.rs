@@ -185,6 +185,13 @@ section! {
         max_headers: Int<1, 10_000> { default(100); "same"; N }
         /// Several slashes of a path in a row count as one.
         merge_slashes: bool { default(true); "same"; N }
+        /// Names of header fields that have an underscore go on to upstreams; else such fields are left out.
+        underscores_in_headers: bool { default(false); "same"; N }
+        /// Leave out header fields whose names have more than letters, digits and hyphens.
+        ignore_invalid_headers: bool { default(false); "same (on)"; N }
+        /// Requests to change to another protocol than WebSocket go where those for it go, and become tunnels whose
+        /// bytes nobody looks at; those for `h2c` never do. Else they are plain requests.
+        other_upgrades: bool { default(false); "always so"; N }
         /// Take what nginx takes and RFC 9112 lets a server take: lines of a head that end with LF alone (§2.2),
         /// and an absolute target beside another `Host`, which it replaces (§3.2.2). Else these are refused.
         lenient_heads: bool { default(false); "always so"; N }
@@ -249,6 +256,8 @@ section! {
         client_body_buffer_size: Size<0, 1_073_741_824> { default("16k"); "same"; N }
         /// How long an idle connection from a client is kept after an answer; `"0"` closes it then.
         keepalive_timeout: Time { default("75s"); "same"; N }
+        /// How old a connection from a client may become: then its next answer is the last.
+        keepalive_time: Time { unset("any age"); "same (1h)"; N }
         /// Answers say `Connection: keep-alive`, which goes without saying in HTTP/1.1; a time is also told in
         /// `Keep-Alive`: `"0"` is none.
         keepalive_header: Time { unset("nothing is said"); "always so; keepalive_timeout's second argument"; N }

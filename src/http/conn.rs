@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use http::Response;
+use http::{HeaderMap, Method, Response, Version};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -66,8 +66,23 @@ pub(super) struct Session {
     pub(super) shared: Shared,
     pub(super) verdicts: Arc<Verdicts>,
     pub(super) requests: AtomicU64,
+    /// Upgrades to other protocols than WebSocket pass.
+    pub(super) other_upgrades: bool,
     pub(super) place: Mutex<Option<Place>>,
     pub(super) draining: watch::Receiver<bool>,
+}
+
+impl Session {
+    /// Whether a request asks for a tunnel; the guard has seen the same.
+    pub(super) fn wants_upgrade(
+        &self,
+        method: &Method,
+        version: Version,
+        headers: &HeaderMap,
+    ) -> bool {
+        handshake::is_upgrade(headers)
+            || self.other_upgrades && handshake::is_other_upgrade(method, version, headers)
+    }
 }
 
 /// Serves a connection until it ends or becomes a tunnel. `generations` is asked anew for each
@@ -101,6 +116,7 @@ pub async fn serve(
         shared,
         verdicts,
         requests: AtomicU64::new(0),
+        other_upgrades: server.other_upgrades,
         place: Mutex::new(Some(Place { permit, active })),
         draining,
     });
@@ -169,7 +185,7 @@ async fn open(
     let Some((parts, spelling)) = request else {
         return Ok(First::Http(None));
     };
-    if !handshake::is_upgrade(&parts.headers) {
+    if !session.wants_upgrade(&parts.method, parts.version, &parts.headers) {
         return Ok(First::Http(None));
     }
     let handled = Box::pin(service::serve(session, &parts, &spelling, None, true));
@@ -186,8 +202,9 @@ async fn open(
 
 /// Tells the client that the peer has switched; then the tunnel opens.
 async fn switch(mut guard: Guard, switching: Switching) {
-    let Switching { head, opening, place, finish } = switching;
+    let Switching { head, opening, place, mut finish } = switching;
     let head = head::write_switching(head.headers(), &opening.spelling);
+    finish.record.switching_bytes = u32::try_from(head.len()).unwrap_or(u32::MAX);
     let told = async {
         guard.write_all(&head).await?;
         guard.flush().await

@@ -61,7 +61,8 @@ pub(super) async fn forward(
     };
     let without_body = no_body || exchange.state.body.is_some();
     let mut body = again().or_else(|| request_body.map(BodyExt::boxed_unsync));
-    let (uri, headers) = rewrite::request_head(&exchange.facts(""), proxy, exchange.found);
+    let names = exchange.site.model.field_names;
+    let (uri, headers) = rewrite::request_head(&exchange.facts(""), proxy, exchange.found, names);
     let mut attempts = Attempts::new(upstream, proxy, exchange);
     let mut last = Refused::NoPeer;
     while let Some(lease) = attempts.next(finish) {

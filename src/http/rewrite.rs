@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use super::path;
 use super::route::Found;
 use super::vars::Facts;
-use crate::config::model::{AddHeader, Proxy};
+use crate::config::model::{AddHeader, FieldNames, Proxy};
 use crate::config::template::Template;
 
 /// Fields of one hop, besides those that `Connection` names.
@@ -47,25 +47,30 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
 
 /// The head of the request to an upstream: who the client is, as we know it, and what the
 /// configuration sets.
-pub(super) fn request_head(facts: &Facts<'_>, proxy: &Proxy, found: Found) -> (Uri, HeaderMap) {
+pub(super) fn request_head(
+    facts: &Facts<'_>,
+    proxy: &Proxy,
+    found: Found,
+    names: FieldNames,
+) -> (Uri, HeaderMap) {
     let mut headers = facts.parts.headers.clone();
     remove_hop_by_hop(&mut headers);
     headers.remove(EXPECT);
-    remove_claims(&mut headers, facts.client.trusted || proxy.pass_client_claims);
+    remove_claims(&mut headers, facts.client.trusted || proxy.pass_client_claims, names);
     set_headers(&mut headers, &proxy.set_headers, facts);
     (target(facts, proxy, found), headers)
 }
 
 /// Fields that say where a request comes from count only from trusted senders; names with an
-/// underscore could pass for them behind a CGI-like interface, so they go too, as in nginx.
-fn remove_claims(headers: &mut HeaderMap, trusted: bool) {
+/// underscore could pass for them behind a CGI-like interface, so they go too, unless they are wanted.
+fn remove_claims(headers: &mut HeaderMap, trusted: bool, names: FieldNames) {
     let is_claim = |name: &str| {
         name.starts_with("x-forwarded")
             || matches!(name, "forwarded" | "x-real-ip" | "true-client-ip" | "x-client-ip")
     };
     let gone: Vec<HeaderName> = headers
         .keys()
-        .filter(|name| name.as_str().contains('_') || (!trusted && is_claim(name.as_str())))
+        .filter(|name| !names.fit(name.as_str()) || (!trusted && is_claim(name.as_str())))
         .cloned()
         .collect();
     for name in gone {
@@ -189,10 +194,30 @@ mod tests {
             ("accept", "*/*"),
         ];
         let mut map = headers(&fields);
-        remove_claims(&mut map, false);
+        let usual = FieldNames { underscores: false, unusual: true };
+        remove_claims(&mut map, false, usual);
         assert_eq!(names(&map), ["accept"]);
         let mut map = headers(&fields);
-        remove_claims(&mut map, true);
+        remove_claims(&mut map, true, usual);
         assert_eq!(map.len(), 5);
+    }
+
+    #[test]
+    fn unusual_names_go_on_where_they_are_wanted() {
+        let fields = [("a-1", ""), ("a_b", ""), ("_a", ""), ("a.b", "")];
+        for (underscores, unusual, left) in [
+            (false, false, &["a-1"][..]),
+            (true, false, &["a-1", "a_b", "_a"]),
+            (false, true, &["a-1", "a.b"]),
+            (true, true, &["a-1", "a_b", "_a", "a.b"]),
+        ] {
+            let mut map = headers(&fields);
+            remove_claims(&mut map, true, FieldNames { underscores, unusual });
+            let mut expected = left.to_vec();
+            let mut found = names(&map);
+            expected.sort_unstable();
+            found.sort_unstable();
+            assert_eq!(found, expected);
+        }
     }
 }

@@ -65,7 +65,8 @@ pub(super) async fn handle(
     session: &Arc<Session>,
     mut request: Request<Incoming>,
 ) -> Result<Response<Body>, Closed> {
-    let wants_upgrade = handshake::is_upgrade(request.headers());
+    let wants_upgrade =
+        session.wants_upgrade(request.method(), request.version(), request.headers());
     let on_upgrade = wants_upgrade.then(|| hyper::upgrade::on(&mut request));
     let (parts, incoming) = request.into_parts();
     match serve(session, &parts, &Spelling::default(), Some(incoming), wants_upgrade).await {
@@ -149,6 +150,7 @@ pub(super) async fn serve(
     let last = wants_upgrade
         || !is_kept(parts)
         || number >= location.keepalive_requests
+        || location.keepalive_time.is_some_and(|time| session.connection.since.elapsed() >= time)
         || location.keepalive_timeout.is_zero()
         || *session.draining.borrow();
     let mut response = response;
@@ -170,10 +172,10 @@ fn say_kept(headers: &mut HeaderMap, time: Duration) {
     }
 }
 
-/// Whether the client keeps its connection: in HTTP/1.0 it asks for that.
+/// Whether the client keeps its connection: in HTTP/1.0 it asks for that, in HTTP/1.1 for the other.
 fn is_kept(parts: &Parts) -> bool {
-    parts.version != http::Version::HTTP_10
-        || handshake::has_token(&parts.headers, &CONNECTION, "keep-alive")
+    let says = |token| handshake::has_token(&parts.headers, &CONNECTION, token);
+    !says("close") && (parts.version != http::Version::HTTP_10 || says("keep-alive"))
 }
 
 /// The 101. The connection's place goes on to the tunnel.

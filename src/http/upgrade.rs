@@ -93,15 +93,21 @@ async fn pass_on(
         return Err(Refused::NoWebSocket);
     }
     let parts = exchange.parts;
-    let accept = handshake::check_request(&parts.method, parts.version, &parts.headers, config)
+    // Another protocol's opening is its own affair.
+    let accept = handshake::is_upgrade(&parts.headers)
+        .then(|| handshake::check_request(&parts.method, parts.version, &parts.headers, config))
+        .transpose()
         .map_err(Refused::Handshake)?;
-    let (uri, mut headers) = rewrite::request_head(&exchange.facts(""), proxy, exchange.found);
+    let names = exchange.site.model.field_names;
+    let (uri, mut headers) =
+        rewrite::request_head(&exchange.facts(""), proxy, exchange.found, names);
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(UPGRADE, protocol(&parts.headers, accept.is_some()));
     let mut attempts = Attempts::new(upstream, proxy, exchange);
     let mut last = Refused::NoPeer;
     while let Some(lease) = attempts.next(finish) {
-        let result = try_peer(exchange, upstream, proxy, &uri, &headers, &accept, &lease, finish);
+        let result =
+            try_peer(exchange, upstream, proxy, &uri, &headers, accept.as_ref(), &lease, finish);
         let failure = match result.await {
             Ok(asked) => {
                 let failed = Failure::Status(asked.status().as_u16());
@@ -133,7 +139,7 @@ async fn try_peer(
     proxy: &Proxy,
     uri: &Uri,
     headers: &HeaderMap,
-    accept: &Accept,
+    accept: Option<&Accept>,
     lease: &Lease,
     finish: &mut Finish,
 ) -> Result<Asked, Failure> {
@@ -142,14 +148,23 @@ async fn try_peer(
         Asked::Switching(switched) => {
             let (request, answer) = (&exchange.parts.headers, switched.head.headers());
             let verify = proxy.websocket.verify_accept;
-            handshake::check_response(request, answer, accept, verify)
-                .map_err(|bad| Failure::Invalid(format!("a 101, but {}", bad.as_str())))?;
+            let checked = match accept {
+                Some(accept) => handshake::check_response(request, answer, accept, verify),
+                None => handshake::check_other(request, answer),
+            };
+            checked.map_err(|bad| Failure::Invalid(format!("a 101, but {}", bad.as_str())))?;
         }
         Asked::Answered(response) => {
             answer::check(response).map_err(|why| Failure::Invalid(why.to_owned()))?;
         }
     }
     Ok(asked)
+}
+
+/// The value of `Upgrade` that is passed on.
+fn protocol(headers: &HeaderMap, websocket: bool) -> HeaderValue {
+    let other = headers.get(UPGRADE).filter(|_| !websocket);
+    other.cloned().unwrap_or(HeaderValue::from_static("websocket"))
 }
 
 fn conclude(
@@ -176,12 +191,18 @@ fn conclude(
         extensions: field(SEC_WEBSOCKET_EXTENSIONS),
         handshake_time: finish.started.elapsed(),
     }));
-    let extensions = handshake::agreed_extensions(answer.headers());
+    let websocket = handshake::is_upgrade(&exchange.parts.headers);
+    let extensions = if websocket {
+        handshake::agreed_extensions(answer.headers())
+    } else {
+        Extensions::NoFrames
+    };
+    let protocol = protocol(answer.headers(), websocket);
     rewrite::response_head(answer.headers_mut(), proxy);
     // What follows a 101 is no body (RFC 9112 §6.3).
     answer.headers_mut().remove(CONTENT_LENGTH);
     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    answer.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
+    answer.headers_mut().insert(UPGRADE, protocol);
     let opening = Opening {
         spelling,
         upstream: conn,

@@ -22,6 +22,33 @@ pub fn is_upgrade(headers: &HeaderMap) -> bool {
     has_token(headers, &UPGRADE, "websocket") && has_token(headers, &CONNECTION, "upgrade")
 }
 
+/// Whether a request asks for another protocol than WebSocket, and could be given it: GET, HTTP/1.1,
+/// no body, and not `h2c`, behind which whole requests would pass unseen.
+pub fn is_other_upgrade(method: &Method, version: Version, headers: &HeaderMap) -> bool {
+    method == Method::GET
+        && version == Version::HTTP_11
+        && only(headers, &UPGRADE).is_some_and(is_other_protocol)
+        && has_token(headers, &CONNECTION, "upgrade")
+        && headers.get_all(CONTENT_LENGTH).iter().all(|n| n.as_bytes() == b"0")
+        && !headers.contains_key(TRANSFER_ENCODING)
+}
+
+/// Whether the value of `Upgrade` names protocols of which none is HTTP/2.
+pub fn is_other_protocol(value: &[u8]) -> bool {
+    let value = value.trim_ascii();
+    let http_2 = |name: &[u8]| name.trim_ascii().eq_ignore_ascii_case(b"h2c");
+    !value.is_empty() && !value.split(|b| *b == b',').any(http_2)
+}
+
+/// Checks the 101 of an upgrade to another protocol: it is one that was asked for.
+pub fn check_other(request: &HeaderMap, response: &HeaderMap) -> Result<(), BadResponse> {
+    let chosen = only(response, &UPGRADE).ok_or(BadResponse::Upgrade)?;
+    if !tokens(request, &UPGRADE).any(|name| name.as_bytes().eq_ignore_ascii_case(chosen)) {
+        return Err(BadResponse::Upgrade);
+    }
+    if has_token(response, &CONNECTION, "upgrade") { Ok(()) } else { Err(BadResponse::Connection) }
+}
+
 /// What is wrong with an upgrade request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadRequest {
@@ -94,7 +121,7 @@ pub fn check_request(
 /// What is wrong with a 101.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadResponse {
-    /// `Upgrade` does not say `websocket`.
+    /// `Upgrade` does not say `websocket`, or what was asked for.
     Upgrade,
     /// `Connection` does not list `upgrade`.
     Connection,
@@ -110,7 +137,7 @@ impl BadResponse {
     /// What to write in the log.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Upgrade => "its `Upgrade` does not say `websocket`",
+            Self::Upgrade => "its `Upgrade` does not say what was asked for",
             Self::Connection => "its `Connection` does not list `upgrade`",
             Self::Accept => "its `Sec-WebSocket-Accept` does not belong to the key",
             Self::Subprotocol => "its `Sec-WebSocket-Protocol` was not offered",

@@ -20,6 +20,8 @@ pub enum Extensions {
     None,
     /// `permessage-deflate` alone: RSV1 may be set on the first frame of a message (RFC 7692 §6).
     Deflate,
+    /// No WebSocket at all: the bytes are another protocol's, and nobody looks at them.
+    NoFrames,
     /// One that Wayhold does not know may use reserved bits and opcodes as it likes.
     Unknown,
 }
@@ -40,7 +42,7 @@ pub fn is_proper(
     let allowed_bits = match extensions {
         Extensions::Deflate if starts_message => RSV1,
         Extensions::None | Extensions::Deflate => 0,
-        Extensions::Unknown => RESERVED,
+        Extensions::NoFrames | Extensions::Unknown => RESERVED,
     };
     let in_order = match header.opcode {
         opcode::CONTINUATION => in_message,

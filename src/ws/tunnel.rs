@@ -190,6 +190,12 @@ impl Tunnel {
         Self { extensions, ..self }
     }
 
+    /// Whether the bytes are another protocol's: no frame of ours may go between them.
+    #[inline]
+    fn is_opaque(&self) -> bool {
+        self.extensions == Extensions::NoFrames
+    }
+
     /// A leg ended without a Close frame, or after one. Bytes of it that were withheld (half a
     /// header) are appended to `out`, for the other leg.
     pub fn end(&mut self, from: Side, how: End, cx: &Context<'_>, out: &mut Vec<u8>) {
@@ -202,6 +208,7 @@ impl Tunnel {
         if again {
             return;
         }
+        let opaque = self.is_opaque();
         let tidy = closed || self.release_withheld(from, out);
         let lost = match from {
             Side::Client => cx.policy.close_codes.client_lost,
@@ -209,7 +216,7 @@ impl Tunnel {
         };
         let other = &mut self.legs[to as usize];
         let mut code = None;
-        if other.close_sent || other.dead {
+        if other.close_sent || other.dead || opaque {
             other.want_close = None;
         } else if tidy {
             let own = self.own_close_code(to, lost);
@@ -234,6 +241,12 @@ impl Tunnel {
     /// nothing when it is ending already.
     pub fn eject(&mut self, cause: Cause, cx: &Context<'_>) {
         if self.why.is_some() {
+            return;
+        }
+        if self.is_opaque() {
+            // There are no words for it: both connections just end.
+            self.begin_end(Initiator::Proxy, cause, None, cx);
+            self.close_by = cx.now;
             return;
         }
         let code = eject_code(cause, cx.policy);

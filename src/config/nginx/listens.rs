@@ -19,13 +19,31 @@ impl Listens {
     pub(super) fn gather(&mut self, http: &[Directive]) {
         let servers = http.iter().filter(|directive| directive.name.value == "server");
         for listen in servers.flat_map(Directive::children).filter(|d| d.name.value == "listen") {
-            let options = self.0.entry(address(listen.arg(0))).or_default();
-            for option in SHARED {
-                if listen.args.iter().any(|arg| arg.value == option) && !options.contains(&option) {
-                    options.push(option);
+            let has = |option: &str| listen.args.iter().any(|arg| arg.value == option);
+            for written in each_port(listen.arg(0)) {
+                let options = self.0.entry(address(&written)).or_default();
+                for option in SHARED {
+                    if has(option) && !options.contains(&option) {
+                        options.push(option);
+                    }
                 }
             }
         }
+    }
+}
+
+/// The addresses of a range of ports, or the one address.
+fn each_port(written: &str) -> Vec<String> {
+    let ports = written.rsplit(':').next().unwrap_or_default();
+    let range = ports
+        .split_once('-')
+        .and_then(|(first, last)| Some((first.parse::<u16>().ok()?, last.parse::<u16>().ok()?)));
+    match range {
+        Some((first, last)) if first <= last && !written.starts_with("unix:") => {
+            let host = &written[..written.len() - ports.len()];
+            (first..=last).map(|port| format!("{host}{port}")).collect()
+        }
+        _ => vec![written.to_owned()],
     }
 }
 
@@ -44,9 +62,17 @@ fn address(written: &str) -> String {
 impl Mapper<'_> {
     /// `listen`; whether it speaks TLS.
     pub(super) fn listen(&mut self, directive: &Directive, server: &mut Emit) -> bool {
+        let mut tls = false;
+        for written in each_port(directive.arg(0)) {
+            tls |= self.listen_on(&written, directive, server);
+        }
+        tls
+    }
+
+    fn listen_on(&mut self, written: &str, directive: &Directive, server: &mut Emit) -> bool {
         let place = directive.place();
-        let shared = self.listens.0.get(&address(directive.arg(0))).cloned().unwrap_or_default();
-        let mut words = vec![directive.arg(0).to_owned()];
+        let shared = self.listens.0.get(&address(written)).cloned().unwrap_or_default();
+        let mut words = vec![written.to_owned()];
         words.extend(shared.iter().map(|option| (*option).to_owned()));
         for arg in directive.args.iter().skip(1) {
             let name = arg.split('=').next().unwrap_or_default();
@@ -76,5 +102,26 @@ impl Mapper<'_> {
         }
         server.push("listen", text(place, words.join(" ")));
         shared.contains(&"ssl")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_of_ports_is_each_of_them() {
+        for (written, each) in [
+            ("80-82", &["80", "81", "82"][..]),
+            ("127.0.0.1:80-81", &["127.0.0.1:80", "127.0.0.1:81"]),
+            ("[::1]:65535-65535", &["[::1]:65535"]),
+            ("a-b:80", &["a-b:80"]),
+            ("[::1]", &["[::1]"]),
+            ("unix:/a:1-2", &["unix:/a:1-2"]),
+            ("82-80", &["82-80"]),
+            ("80-65536", &["80-65536"]),
+        ] {
+            assert_eq!(each_port(written), each, "{written}");
+        }
     }
 }

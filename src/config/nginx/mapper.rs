@@ -206,6 +206,7 @@ fn defaults(top: &mut Emit, start: &Place) {
         ("default_type", "text/plain"),
         ("proxy_redirect", "default"),
         ("keepalive_header", "0"),
+        ("keepalive_time", "1h"),
     ] {
         top.text(key, start, value);
     }
@@ -218,6 +219,8 @@ fn defaults(top: &mut Emit, start: &Place) {
         ("proxied_is_client", false),
         ("pass_client_claims", true),
         ("lenient_heads", true),
+        ("ignore_invalid_headers", true),
+        ("other_upgrades", true),
         ("proxy_ssl_verify", false),
         ("proxy_ssl_server_name", false),
     ] {

@@ -10,6 +10,24 @@ use super::shared::{Block, Level};
 /// Statuses whose text is a `Location`.
 const REDIRECTS: [&str; 5] = ["301", "302", "303", "307", "308"];
 
+/// The methods that `limit_except` knows.
+const METHODS: [&str; 14] = [
+    "GET",
+    "HEAD",
+    "POST",
+    "PUT",
+    "DELETE",
+    "MKCOL",
+    "COPY",
+    "MOVE",
+    "OPTIONS",
+    "PROPFIND",
+    "PROPPATCH",
+    "LOCK",
+    "UNLOCK",
+    "PATCH",
+];
+
 /// Whether the directive is a step of a script.
 pub(super) fn is_step(name: &str) -> bool {
     matches!(name, "set" | "rewrite" | "if" | "return" | "break")
@@ -28,6 +46,12 @@ impl Mapper<'_> {
             }
             return;
         }
+        // first, so that no `break` comes before it
+        for limit in level.own.iter().filter(|directive| directive.name.value == "limit_except") {
+            if let Some(node) = self.limit_except(limit, level) {
+                out.push("rewrite", node);
+            }
+        }
         // the last condition that holds decides, so each has to say what holds
         let settings = steps.iter().any(|step| step.name.value == "if" && has_settings(step));
         for step in steps {
@@ -35,6 +59,32 @@ impl Mapper<'_> {
                 out.push("rewrite", node);
             }
         }
+    }
+
+    /// `limit_except METHOD … { … }`: a condition, and what holds where it does.
+    fn limit_except(&mut self, limit: &Directive, level: &Level<'_>) -> Option<Node> {
+        let place = limit.place();
+        let mut methods = Vec::new();
+        for arg in &limit.args {
+            let method = arg.as_str().to_ascii_uppercase();
+            if !METHODS.contains(&method.as_str()) {
+                self.out.emerg(&arg.place, format!("invalid method \"{}\"", arg.value));
+                return None;
+            }
+            methods.extend((method == "GET").then(|| "HEAD".to_owned()));
+            methods.push(method);
+        }
+        if level.own.iter().any(|other| other.name.value == "if" && has_settings(other)) {
+            let message = "\"limit_except\" beside an \"if\" that holds settings is not supported";
+            self.out.refused(place, message);
+            return None;
+        }
+        let mut out = Emit::default();
+        out.text("if", place, format!("$request_method !~ ^({})$", methods.join("|")));
+        let inner = level.inside(Block::If, limit.children());
+        let location = self.settings(&inner, place);
+        out.set("location", location);
+        Some(out.into_node(place))
     }
 
     fn step(&mut self, step: &Directive, level: &Level<'_>, settings: bool) -> Option<Node> {

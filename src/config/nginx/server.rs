@@ -77,6 +77,7 @@ impl Mapper<'_> {
                         out.push("location", node);
                     }
                 }
+                "limit_except" => {}
                 step if is_step(step) => {}
                 _ => self.shared(directive, &level, &mut out),
             }

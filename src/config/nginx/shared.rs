@@ -62,6 +62,16 @@ impl<'t> Level<'t> {
     }
 }
 
+fn ignore_invalid(directive: &Directive, level: &Level<'_>, out: &mut Emit) {
+    let place = directive.place();
+    let on = directive.arg(0).eq_ignore_ascii_case("on");
+    out.flag("ignore_invalid_headers", place, on);
+    // An underscore is as invalid as the rest: where nothing is ignored, it goes on.
+    if !on && !level.own.iter().any(|other| other.name.value == "underscores_in_headers") {
+        out.flag("underscores_in_headers", place, true);
+    }
+}
+
 impl Mapper<'_> {
     /// One directive of a level; `proxy_set_header` and `add_header` are [`Mapper::headers`]'.
     pub(super) fn shared(&mut self, directive: &Directive, level: &Level<'_>, out: &mut Emit) {
@@ -71,6 +81,7 @@ impl Mapper<'_> {
             "proxy_connect_timeout"
             | "proxy_read_timeout"
             | "proxy_send_timeout"
+            | "keepalive_time"
             | "proxy_next_upstream_timeout" => self.timed(directive, out),
             "client_header_timeout" | "client_body_timeout" | "send_timeout" => {
                 self.server_wide(directive, level, out, |cx, out| cx.timed(directive, out));
@@ -135,11 +146,13 @@ impl Mapper<'_> {
             | "limit_req_dry_run"
             | "limit_conn_dry_run"
             | "merge_slashes"
+            | "underscores_in_headers"
             | "port_in_redirect"
             | "server_name_in_redirect"
             | "proxy_intercept_errors" => {
                 out.flag(name, place, directive.arg(0).eq_ignore_ascii_case("on"));
             }
+            "ignore_invalid_headers" => ignore_invalid(directive, level, out),
             "proxy_ssl_name" | "real_ip_header" | "default_type" => {
                 out.text(name, place, directive.arg(0));
             }

@@ -31,6 +31,11 @@ impl Mapper<'_> {
                         out.text("keepalive_timeout", directive.place(), time);
                     }
                 }
+                // one of the same name is carried over elsewhere
+                "keepalive_time" => {
+                    let message = "\"keepalive_time\" of an upstream is left out: idle time and requests bound a connection";
+                    self.out.differs(directive.place(), message);
+                }
                 _ => self.by_table(directive),
             }
         }

@@ -316,7 +316,7 @@ fn the_default_server_is_the_marked_one_or_the_first() {
 fn a_name_with_a_leading_dot_is_two_names() {
     let config = config("[[server]]\nlisten = 80\nserver_name = \".Example.org\"\nreturn = 404\n");
     let server = &config.servers[0];
-    assert_eq!(server.label, ".Example.org");
+    assert_eq!(server.label, "Example.org");
     assert!(matches!(&server.names[..], [ServerName::Exact(a), ServerName::Suffix(b)]
         if a == "example.org" && b == ".example.org"));
 }

@@ -8,7 +8,7 @@ use super::location::{self, Levels};
 use super::script::{self, Around};
 use super::{Context, tls};
 use crate::config::diagnostic::Diagnostic;
-use crate::config::model::{Location, Server, ServerName};
+use crate::config::model::{FieldNames, Location, Server, ServerName};
 use crate::config::schema::{LocationSection, ServerKeys, ServerSection, TopSection};
 use crate::config::section::Section as _;
 use crate::config::source::{At, Place};
@@ -78,6 +78,9 @@ fn from_keys(cx: &mut Context<'_>, keys: &ServerKeys, own: Arc<Location>) -> Ser
         max_headers,
         lenient_heads,
         merge_slashes,
+        underscores_in_headers,
+        ignore_invalid_headers,
+        other_upgrades,
     } = keys;
     let max_head_size = large_client_header_buffers.with_default().0;
     Server {
@@ -92,6 +95,11 @@ fn from_keys(cx: &mut Context<'_>, keys: &ServerKeys, own: Arc<Location>) -> Ser
         max_head_size: usize::try_from(max_head_size).unwrap_or(usize::MAX),
         max_headers: max_headers.with_default().get(),
         merge_slashes: merge_slashes.with_default().value,
+        field_names: FieldNames {
+            underscores: underscores_in_headers.with_default().value,
+            unusual: !ignore_invalid_headers.with_default().value,
+        },
+        other_upgrades: other_upgrades.with_default().value,
         lenient_heads: lenient_heads.with_default().value,
         own,
         locations: Vec::new(),
@@ -107,7 +115,8 @@ fn names(
     let mut names = Vec::new();
     let mut label = None;
     for name in list.into_iter().flat_map(|list| list.iter()) {
-        label.get_or_insert_with(|| name.text.clone());
+        let text = name.text.strip_prefix('.').unwrap_or(&name.text);
+        label.get_or_insert_with(|| text.to_owned());
         match &name.value.value {
             ServerName::Exact(exact) if exact.starts_with('.') => {
                 let bare = exact[1..].to_owned();

@@ -38,6 +38,8 @@ pub(super) struct Limits {
     /// Lines of a head may end without CR (RFC 9112 §2.2), and an absolute target replaces the Host
     /// field (§3.2.2).
     pub(super) lenient: bool,
+    /// Upgrades to other protocols than WebSocket pass.
+    pub(super) other_upgrades: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

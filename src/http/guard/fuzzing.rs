@@ -25,7 +25,7 @@ pub struct Guarded(Framing);
 impl Guarded {
     /// With these limits of a head.
     pub const fn new(head_size: usize, fields: usize) -> Self {
-        Self(Framing::new(Limits { head_size, fields, lenient: false }))
+        Self(Framing::new(Limits { head_size, fields, lenient: false, other_upgrades: false }))
     }
 
     /// Looks at the bytes that have come and not been released or skipped.

@@ -4,6 +4,7 @@
 use std::net::Ipv6Addr;
 
 use super::framing::Limits;
+use crate::ws::handshake::is_other_protocol;
 
 /// How the body behind a head is framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +19,7 @@ pub(super) enum Body {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) body: Body,
-    /// It asks for a WebSocket: what follows may be frames.
+    /// It asks for a WebSocket, or another protocol that may pass: what follows may be frames.
     pub(super) upgrade: bool,
 }
 
@@ -49,16 +50,16 @@ pub(super) fn check(bytes: &[u8], limits: Limits) -> Result<Head, Refusal> {
     let fields = bytes.strip_suffix(b"\n\r\n").or_else(|| bytes.strip_suffix(b"\n\n"));
     let mut lines = fields.unwrap_or(bytes).split(|b| *b == b'\n');
     let request_line = lines.next().map(trim_cr).unwrap_or_default();
-    let request = check_request_line(request_line)?;
+    let request = check_request_line(request_line, limits.lenient)?;
     let mut fields = Fields::default();
     for (count, line) in lines.map(trim_cr).enumerate() {
         if count == limits.fields {
             return Err(Refusal::HeadTooLong);
         }
         let (name, value) = check_field(line)?;
-        fields.take(name, value)?;
+        fields.take(name, value, limits.lenient)?;
     }
-    fields.conclude(&request, limits.lenient)
+    fields.conclude(&request, limits)
 }
 
 /// Every line has been seen to end with CR LF, or may end without CR (`guard::framing`).
@@ -67,13 +68,14 @@ fn trim_cr(line: &[u8]) -> &[u8] {
 }
 
 struct RequestLine<'a> {
+    get: bool,
     version_1_1: bool,
     /// The authority of an absolute-form target.
     authority: Option<&'a [u8]>,
 }
 
 /// `method SP target SP HTTP/1.x`, one space each (RFC 9112 §3).
-fn check_request_line(line: &[u8]) -> Result<RequestLine<'_>, Refusal> {
+fn check_request_line(line: &[u8], lenient: bool) -> Result<RequestLine<'_>, Refusal> {
     let mut words = line.split(|b| *b == b' ');
     let (Some(method), Some(target), Some(version), None) =
         (words.next(), words.next(), words.next(), words.next())
@@ -88,11 +90,19 @@ fn check_request_line(line: &[u8]) -> Result<RequestLine<'_>, Refusal> {
         b"HTTP/1.0" => false,
         _ => return Err(version_refusal(version)),
     };
+    if lenient && method == b"CONNECT" && !target.starts_with(b"/") {
+        return Err(Bad("the target is malformed"));
+    }
     if method == b"CONNECT" || method == b"TRACE" {
         return Err(Refusal::Method);
     }
+    let target = match target.iter().position(|b| *b == b'#') {
+        // A fragment is not for a server: what stands before it is meant.
+        Some(at) if lenient => &target[..at],
+        _ => target,
+    };
     let authority = check_target(method, target)?;
-    Ok(RequestLine { version_1_1, authority })
+    Ok(RequestLine { get: method == b"GET", version_1_1, authority })
 }
 
 fn version_refusal(version: &[u8]) -> Refusal {
@@ -161,17 +171,20 @@ struct Fields<'a> {
     chunked: bool,
     /// `Upgrade` lists `websocket`.
     websocket: bool,
+    /// `Upgrade`, of which there is one.
+    protocol: Option<&'a [u8]>,
+    upgrades: u8,
     /// `Connection` lists `upgrade`.
     upgrade: bool,
 }
 
 impl<'a> Fields<'a> {
-    fn take(&mut self, name: &[u8], value: &'a [u8]) -> Result<(), Refusal> {
+    fn take(&mut self, name: &[u8], value: &'a [u8], lenient: bool) -> Result<(), Refusal> {
         if name.eq_ignore_ascii_case(b"host") {
             if self.host.replace(value).is_some() {
                 return Err(Bad("there are two Host fields"));
             }
-            if !value.is_empty() && !is_host(value) {
+            if !is_host(value) && (lenient || !value.is_empty()) {
                 return Err(Bad("the Host field is malformed"));
             }
         } else if name.eq_ignore_ascii_case(b"content-length") {
@@ -184,7 +197,7 @@ impl<'a> Fields<'a> {
                 return Err(Bad("there are two Transfer-Encoding fields"));
             }
             if !value.eq_ignore_ascii_case(b"chunked") {
-                return Err(if is_token(value) {
+                return Err(if is_token(value) || (lenient && !value.is_empty()) {
                     Refusal::Coding
                 } else {
                     Bad("the Transfer-Encoding is malformed")
@@ -192,13 +205,15 @@ impl<'a> Fields<'a> {
             }
         } else if name.eq_ignore_ascii_case(b"upgrade") {
             self.websocket |= lists(value, b"websocket");
+            self.protocol = Some(value);
+            self.upgrades = self.upgrades.saturating_add(1);
         } else if name.eq_ignore_ascii_case(b"connection") {
             self.upgrade |= lists(value, b"upgrade");
         }
         Ok(())
     }
 
-    fn conclude(self, request: &RequestLine<'_>, lenient: bool) -> Result<Head, Refusal> {
+    fn conclude(self, request: &RequestLine<'_>, limits: Limits) -> Result<Head, Refusal> {
         if self.chunked && self.length.is_some() {
             return Err(Bad("there are both Content-Length and Transfer-Encoding"));
         }
@@ -207,14 +222,23 @@ impl<'a> Fields<'a> {
         }
         match (self.host, request.authority) {
             (None, _) if request.version_1_1 => return Err(Bad("there is no Host field")),
-            (Some(host), Some(authority)) if !lenient && !host.eq_ignore_ascii_case(authority) => {
+            (Some(host), Some(authority))
+                if !limits.lenient && !host.eq_ignore_ascii_case(authority) =>
+            {
                 return Err(Bad("the target's host is not the Host field's"));
             }
             _ => {}
         }
         let body =
             if self.chunked { Body::Chunked } else { Body::Length(self.length.unwrap_or(0)) };
-        Ok(Head { body, upgrade: self.websocket && self.upgrade })
+        // As `is_other_upgrade` says.
+        let other = limits.other_upgrades
+            && request.get
+            && request.version_1_1
+            && body == Body::Length(0)
+            && self.upgrades == 1
+            && self.protocol.is_some_and(is_other_protocol);
+        Ok(Head { body, upgrade: self.upgrade && (self.websocket || other) })
     }
 }
 
@@ -243,14 +267,39 @@ fn is_host(value: &[u8]) -> bool {
     });
     let literal = host.strip_prefix(b"[").and_then(|rest| rest.strip_suffix(b"]"));
     let host_fits = match literal {
-        Some(ip) => std::str::from_utf8(ip).is_ok_and(|ip| ip.parse::<Ipv6Addr>().is_ok()),
+        Some(ip) => {
+            std::str::from_utf8(ip).is_ok_and(|ip| ip.parse::<Ipv6Addr>().is_ok())
+                || is_future_ip(ip)
+        }
         None => {
             !host.is_empty()
                 && host.len() <= 255
-                && host.iter().all(|b| b.is_ascii_alphanumeric() || b"-._~!$&'()*+;=%".contains(b))
+                && host != b"."
+                && !host.windows(2).any(|pair| pair == b"..")
+                && host.iter().all(|b| is_name_byte(*b) || *b == b'%')
         }
     };
     port_fits && host_fits
+}
+
+/// `IPvFuture` (RFC 3986 §3.2.2): `v1.text`
+fn is_future_ip(ip: &[u8]) -> bool {
+    let Some(rest) = ip.strip_prefix(b"v").or_else(|| ip.strip_prefix(b"V")) else {
+        return false;
+    };
+    let Some(dot) = rest.iter().position(|b| *b == b'.') else {
+        return false;
+    };
+    let (version, text) = (&rest[..dot], &rest[dot + 1..]);
+    !version.is_empty()
+        && version.iter().all(u8::is_ascii_hexdigit)
+        && !text.is_empty()
+        && text.iter().all(|b| is_name_byte(*b) || matches!(b, b':' | b','))
+}
+
+/// What a registered name may hold unescaped (RFC 3986 §3.2.2), but for the comma.
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=".contains(&byte)
 }
 
 /// RFC 9110 §5.6.2

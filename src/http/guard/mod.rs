@@ -153,6 +153,7 @@ impl Guard {
             head_size: server.max_head_size,
             fields: server.max_headers,
             lenient: server.lenient_heads,
+            other_upgrades: server.other_upgrades,
         };
         Self {
             conn: Clocked::new(conn, server.send_timeout),

@@ -10,8 +10,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::config::model::{
-    Action, CertificatePair, Location, LocationPath, ProxyTls, RealIp, RealIpHeader, Server,
-    ServerName, TlsVersions,
+    Action, CertificatePair, FieldNames, Location, LocationPath, ProxyTls, RealIp, RealIpHeader,
+    Server, ServerName, TlsVersions,
 };
 use crate::net::{Conn, Stream};
 
@@ -67,6 +67,8 @@ fn server(host: &str, certificates: Vec<CertificatePair>) -> Server {
         max_head_size: 32768,
         max_headers: 100,
         lenient_heads: false,
+        other_upgrades: false,
+        field_names: FieldNames { underscores: false, unusual: true },
         merge_slashes: true,
         own: Arc::new(nowhere()),
         locations: Vec::new(),
@@ -83,6 +85,7 @@ fn nowhere() -> Location {
         branches: Vec::new(),
         keepalive_timeout: Duration::ZERO,
         keepalive_requests: 1,
+        keepalive_time: None,
         keepalive_header: None,
         error_pages: Vec::new(),
         recursive_error_pages: false,

@@ -193,3 +193,33 @@ fn an_extension_that_is_no_text_was_not_offered() {
     let checked = check_response(&request(), &response, &accept, true);
     assert_eq!(checked, Err(BadResponse::Extension));
 }
+
+#[test]
+fn other_protocols_are_asked_for_by_a_get_without_a_body_and_h2c_never_is() {
+    let asks = |fields: &[(&'static str, &'static str)]| {
+        is_other_upgrade(&Method::GET, Version::HTTP_11, &headers(fields))
+    };
+    let upgrade = ("connection", "keep-alive, Upgrade");
+    assert!(asks(&[("upgrade", "foo"), upgrade]));
+    assert!(asks(&[("upgrade", "foo/1, bar"), upgrade, ("content-length", "0")]));
+    for fields in [
+        &[("upgrade", "h2c"), upgrade][..],
+        &[("upgrade", "foo, H2C"), upgrade],
+        &[("upgrade", ""), upgrade],
+        &[("upgrade", "foo")],
+        &[upgrade],
+        &[("upgrade", "foo"), ("upgrade", "bar"), upgrade],
+        &[("upgrade", "foo"), upgrade, ("content-length", "1")],
+        &[("upgrade", "foo"), upgrade, ("transfer-encoding", "chunked")],
+    ] {
+        assert!(!asks(fields), "{fields:?}");
+    }
+    let fields = headers(&[("upgrade", "foo"), upgrade]);
+    assert!(!is_other_upgrade(&Method::POST, Version::HTTP_11, &fields));
+    assert!(!is_other_upgrade(&Method::GET, Version::HTTP_10, &fields));
+    let answer = |protocol| headers(&[("upgrade", protocol), ("connection", "upgrade")]);
+    assert_eq!(check_other(&fields, &answer("FOO")), Ok(()));
+    assert_eq!(check_other(&fields, &answer("bar")), Err(BadResponse::Upgrade));
+    let silent = headers(&[("upgrade", "foo")]);
+    assert_eq!(check_other(&fields, &silent), Err(BadResponse::Connection));
+}

@@ -109,7 +109,9 @@ impl Tunnel {
         let leg = &self.legs[side as usize];
         let pinged_side = side == Side::Client || policy.ping_upstream;
         match policy.ping_interval {
-            Some(interval) if pinged_side && !self.awaits_pong(side) && !leg.ended => {
+            Some(interval)
+                if pinged_side && !self.is_opaque() && !self.awaits_pong(side) && !leg.ended =>
+            {
                 after(leg.heard, self.shortened(interval, policy.ping_jitter))
             }
             _ => NEVER,

@@ -30,6 +30,9 @@ impl Tunnel {
     ) -> &'a [u8] {
         let side = from as usize;
         self.legs[side].heard = cx.now;
+        if self.is_opaque() {
+            return self.pass(from, chunk, cx);
+        }
         let bytes_before = self.streams[side].bytes;
         let mut cut = Cut::new(chunk, scratch);
         let mut pos = 0;
@@ -57,6 +60,15 @@ impl Tunnel {
         cx.cells.payload[side].add(self.streams[side].bytes - bytes_before);
         cut.remove(pos, chunk.len());
         cut.finish()
+    }
+
+    /// Bytes of another protocol go on as they are.
+    fn pass<'a>(&mut self, from: Side, chunk: &'a [u8], cx: &Context<'_>) -> &'a [u8] {
+        let len = chunk.len() as u64;
+        self.last_data = cx.now;
+        self.streams[from as usize].bytes += len;
+        cx.cells.payload[from as usize].add(len);
+        chunk
     }
 
     /// How many of the next bytes from a leg are payload that goes on as it is: they need not be seen.

@@ -365,6 +365,36 @@ fn a_leg_that_takes_nothing_is_given_up() {
 }
 
 #[test]
+fn nothing_of_ours_goes_between_the_bytes_of_another_protocol() {
+    let opaque = || {
+        let mut rig = Rig::new();
+        rig.tunnel = rig.tunnel.with_extensions(Extensions::NoFrames);
+        rig
+    };
+    // Half a header, a Close, and an impossible length, if these were frames.
+    let (bytes, answer) = (b"\x81\x88\x02\x03\xe8\xff\xff\xff\xff\xff\xff\xff", b"\x88\x00\x81");
+    let mut rig = opaque();
+    rig.feed(Side::Client, bytes);
+    rig.feed(Side::Upstream, answer);
+    rig.tick(100_000);
+    rig.feed(Side::Client, b"\x88");
+    rig.end(Side::Client, End::Eof);
+    assert!(rig.tunnel.wants_fin(Side::Upstream) && !rig.over());
+    rig.feed(Side::Upstream, b"rest");
+    rig.end(Side::Upstream, End::Eof);
+    assert!(rig.over());
+    assert_eq!(rig.written[Side::Upstream as usize], [&bytes[..], b"\x88"].concat());
+    assert_eq!(rig.written[Side::Client as usize], [&answer[..], b"rest"].concat());
+    assert_eq!(rig.tunnel.stats(rig.now).bytes, [13, 7]);
+
+    let mut rig = opaque();
+    rig.feed(Side::Client, b"x");
+    rig.eject(Cause::Drain);
+    assert!(rig.over());
+    assert_eq!(rig.written, [b"".to_vec(), b"x".to_vec()]);
+}
+
+#[test]
 fn too_big_is_refused_at_its_header() {
     let mut rig = Rig::new();
     rig.policy.max_message_size = Some(10);

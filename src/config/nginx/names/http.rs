@@ -4,7 +4,7 @@ use super::How::{All, Differs, Done, Nothing, Off, OffDiffers, On, Refused};
 use super::Row;
 use super::reasons::{
     AS_IT_CAME, BUFFERS, EXACT, FILES, IN_MEMORY, NO_RATE, NO_SUCH, NOT_YET, ONE_RANGE, RESOLVER,
-    TABLES, UNDERSCORES, UNNEEDED,
+    TABLES, UNNEEDED,
 };
 
 pub(super) const ROWS: &[Row] = &[
@@ -48,12 +48,12 @@ pub(super) const ROWS: &[Row] = &[
     ("gzip_vary", "hsl", "flag", Nothing(AS_IT_CAME)),
     ("if", "sl", "{1+", Done),
     ("if_modified_since", "hsl", "1", Differs(EXACT)),
-    ("ignore_invalid_headers", "hs", "flag", Nothing(UNNEEDED)),
+    ("ignore_invalid_headers", "hs", "flag", Done),
     ("index", "hsl", "1+", Done),
     ("internal", "l", "0", Done),
     ("keepalive_disable", "hsl", "1,2", Nothing(UNNEEDED)),
     ("keepalive_requests", "hsl", "1", Done),
-    ("keepalive_time", "hsl", "1", Nothing(UNNEEDED)),
+    ("keepalive_time", "hsl", "1", Done),
     ("keepalive_timeout", "hsl", "1,2", Done),
     ("large_client_header_buffers", "hs", "2", Done),
     ("limit_conn", "hsl", "2", Done),
@@ -61,7 +61,7 @@ pub(super) const ROWS: &[Row] = &[
     ("limit_conn_log_level", "hsl", "1", Nothing(UNNEEDED)),
     ("limit_conn_status", "hsl", "1", Done),
     ("limit_conn_zone", "h", "2", Done),
-    ("limit_except", "l", "{1+", Refused(NOT_YET)),
+    ("limit_except", "l", "{1+", Done),
     ("limit_rate", "hslj", "1", Off(NOT_YET)),
     ("limit_rate_after", "hslj", "1", Nothing(NO_RATE)),
     ("limit_req", "hsl", "1,2,3", Done),
@@ -127,7 +127,7 @@ pub(super) const ROWS: &[Row] = &[
     ("types", "hsl", "{0", Done),
     ("types_hash_bucket_size", "hsl", "1", Nothing(FILES)),
     ("types_hash_max_size", "hsl", "1", Nothing(FILES)),
-    ("underscores_in_headers", "hs", "flag", Off(UNDERSCORES)),
+    ("underscores_in_headers", "hs", "flag", Done),
     ("uninitialized_variable_warn", "hsilj", "flag", Nothing(UNNEEDED)),
     ("variables_hash_bucket_size", "h", "1", Nothing(TABLES)),
     ("variables_hash_max_size", "h", "1", Nothing(TABLES)),

@@ -29,7 +29,6 @@ pub(super) const STAPLING: &str = "no OCSP answers are stapled";
 pub(super) const SUITES: &str = "suites and groups are rustls': all with forward secrecy";
 pub(super) const TABLES: &str = "tables grow by themselves";
 pub(super) const TLS_OWN: &str = "sessions, records and versions are rustls' own";
-pub(super) const UNDERSCORES: &str = "headers with an underscore never pass";
 pub(super) const UNNEEDED: &str = "it changes nothing here";
 pub(super) const USER: &str = "the process stays the user that started it: name the user there";
 pub(super) const X_ACCEL: &str = "`X-Accel-*` of an answer has no effect";

@@ -4,7 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-const LIMITS: Limits = Limits { head_size: 1024, fields: 10, lenient: false };
+const LIMITS: Limits =
+    Limits { head_size: 1024, fields: 10, lenient: false, other_upgrades: false };
 
 /// Feeds bytes in pieces; gives back what was released and how it ended.
 fn feed(bytes: &[u8], pieces: impl Iterator<Item = usize>) -> (Vec<u8>, Option<Refusal>) {
@@ -46,6 +47,13 @@ fn lines_may_end_without_cr_where_that_is_accepted() {
         assert_eq!(refusal(request), Some(Refusal::Bad("a line ends without CR")));
     }
     assert_eq!(lenient(b"\nGET"), Step::Skip(1));
+    for (request, refusal) in [
+        ("GET / HTTP/1.0\r\nHost:\r\n\r\n", Refusal::Bad("the Host field is malformed")),
+        ("CONNECT a HTTP/1.1\r\nHost: a\r\n\r\n", Refusal::Bad("the target is malformed")),
+        ("GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, gzip\r\n\r\n", Refusal::Coding),
+    ] {
+        assert_eq!(lenient(request.as_bytes()), Step::Refuse(refusal), "{request:?}");
+    }
     let two_hosts = "GET / HTTP/1.1\nHost: a\nHost: b\n\n";
     assert!(matches!(lenient(two_hosts.as_bytes()), Step::Refuse(Refusal::Bad(_))));
     let stray_cr = "GET / HTTP/1.1\nHost: a\r\r\n\n";
@@ -60,11 +68,36 @@ fn refusal(request: &str) -> Option<Refusal> {
 }
 
 #[test]
+fn what_follows_an_upgrade_to_another_protocol_is_held_where_it_passes() {
+    let step = |request: &str, other_upgrades| {
+        let mut framing = Framing::new(Limits { other_upgrades, ..LIMITS });
+        assert_eq!(framing.step(request.as_bytes()), Step::Release(request.len()), "{request}");
+        framing.is_holding()
+    };
+    let ask = |method: &str, protocol: &str, more: &str| {
+        format!(
+            "{method} / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: {protocol}\r\n{more}\r\n"
+        )
+    };
+    assert!(step(&ask("GET", "foo", ""), true));
+    for (request, other_upgrades) in [
+        (ask("GET", "foo", ""), false),
+        (ask("GET", "h2c", ""), true),
+        (ask("POST", "foo", ""), true),
+        (ask("GET", "foo", "Content-Length: 1\r\n"), true),
+        (ask("GET", "foo", "Upgrade: bar\r\n"), true),
+    ] {
+        assert!(!step(&request, other_upgrades), "{request}");
+    }
+}
+
+#[test]
 fn good_requests_pass_byte_for_byte() {
     for request in [
         "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
         "GET http://a:80/x HTTP/1.1\r\nhost: A:80\r\n\r\n",
         "OPTIONS /x HTTP/1.1\r\nHost:\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: [v1f.a,b:c]:80\r\n\r\n",
         "GET / HTTP/1.0\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: [::1]:8080\r\nContent-Length: 3\r\n\r\nabcGET /2 HTTP/1.1\r\nHost: a\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nX-T: 1\r\n\r\n",
