@@ -130,6 +130,12 @@ pub struct Server {
     pub certificates: Vec<CertificatePair>,
     /// TLS versions.
     pub protocols: TlsVersions,
+    /// How its sessions are resumed.
+    pub sessions: Sessions,
+    /// `ssl_reject_handshake`
+    pub reject_handshake: bool,
+    /// `ssl_verify_client`, if it is not off.
+    pub clients: Option<Arc<ClientCertificates>>,
     /// `ssl_handshake_timeout`.
     pub ssl_handshake_timeout: Duration,
     /// `client_header_timeout`.
@@ -231,6 +237,43 @@ pub struct CertificatePair {
     pub certificate: PathBuf,
     /// PEM: the private key.
     pub key: PathBuf,
+}
+
+/// How TLS sessions are resumed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sessions {
+    /// `ssl_session_tickets`
+    pub tickets: bool,
+    /// `ssl_session_cache`: sessions without tickets are kept.
+    pub cache: bool,
+    /// `ssl_session_timeout`
+    pub timeout: Duration,
+}
+
+/// `ssl_verify_client`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VerifyClient {
+    /// A client without a certificate that is trusted is refused.
+    On,
+    /// One without any is served.
+    Optional,
+    /// One whose authority is not known is served too.
+    OptionalNoCa,
+}
+
+/// Certificates of clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificates {
+    /// `ssl_verify_client`
+    pub mode: VerifyClient,
+    /// `ssl_client_certificate`: authorities that clients are told.
+    pub authorities: Option<PathBuf>,
+    /// `ssl_trusted_certificate`: others.
+    pub trusted: Option<PathBuf>,
+    /// `ssl_verify_depth`: certificates between the client's and the root.
+    pub depth: usize,
+    /// `ssl_crl`
+    pub crl: Option<PathBuf>,
 }
 
 /// `ssl_protocols`.
@@ -660,6 +703,8 @@ pub struct ProxyTls {
     pub trusted_certificate: Option<PathBuf>,
     /// Our own certificate.
     pub certificate: Option<CertificatePair>,
+    /// Sessions are resumed.
+    pub session_reuse: bool,
 }
 
 /// `proxy_next_upstream`.

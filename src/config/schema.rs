@@ -17,7 +17,7 @@ use super::values::{
     AccessLogValue, AddHeaders, Address, Cidr, ErrorLog, ErrorPageValue, Headers, Inherit, Int,
     LimitConn, LimitReq, List, Listen, LogFormats, MapValues, Named, NextWord, OriginValue,
     PeerValue, Percent, Rate, RedirectValue, ReturnValue, Size, SizeOrOff, Steps, Tables, Text,
-    Time, TimeOrOff, Timeout, TlsVersion, Token, Types, Workers, Written,
+    Time, TimeOrOff, Timeout, TlsVersion, Token, Types, VerifyWord, Workers, Written,
 };
 
 section! {
@@ -173,6 +173,27 @@ section! {
         ssl_certificate_key: List<PathBuf> { unset("needed for `ssl`"); "same"; N }
         /// TLS versions that are offered.
         ssl_protocols: List<TlsVersion> { default(["TLSv1.2", "TLSv1.3"]); "same"; N }
+        /// Clients keep their sessions themselves, as tickets.
+        ssl_session_tickets: bool { default(true); "same"; N }
+        /// Sessions of clients without tickets are kept here; those of the default server's
+        /// listener for all of its names, as with the other keys of sessions.
+        ssl_session_cache: bool { default(true); "same (off, none, builtin, shared)"; N }
+        /// How long sessions may be resumed.
+        ssl_session_timeout: Time { default("12h"); "same (5m)"; N }
+        /// Whether clients are asked for a certificate: `"on"` refuses those without one that is
+        /// trusted, `"optional"` takes those without any, `"optional_no_ca"` also those of unknown
+        /// authorities (`$ssl_client_verify` says which it was).
+        ssl_verify_client: VerifyWord { default("off"); "same"; N }
+        /// PEM file with the authorities of clients' certificates, whose names clients are told.
+        ssl_client_certificate: PathBuf { unset("none"); "same"; N }
+        /// PEM file with more authorities of clients' certificates.
+        ssl_trusted_certificate: PathBuf { unset("none"); "same"; N }
+        /// The most certificates between a client's and its authority's root.
+        ssl_verify_depth: Int<0, 100> { default(1); "same"; N }
+        /// PEM file with lists of revoked certificates, one of every authority in use.
+        ssl_crl: PathBuf { unset("none"); "same"; N }
+        /// Every handshake for the server's names is refused; it needs no certificate.
+        ssl_reject_handshake: bool { default(false); "same"; N }
         /// How long a request's head may take.
         client_header_timeout: Timeout { default("10s"); "same (60s)"; N }
         /// How long a pause in a request's body may be.
@@ -376,6 +397,8 @@ section! {
         proxy_ssl_certificate: PathBuf { unset("none"); "same"; N }
         /// A PEM file with its private key.
         proxy_ssl_certificate_key: PathBuf { unset("none"); "same"; N }
+        /// Sessions with the peers are resumed.
+        proxy_ssl_session_reuse: bool { default(true); "same"; N }
     }
 }
 

@@ -162,6 +162,8 @@ pub enum Var {
     LimitConnStatus,
     /// `$ssl_client_verify`
     SslClientVerify,
+    /// `$ssl_client_…`: of the client's certificate.
+    SslClient(CertificatePart),
     /// `$request_body_file`, `$ssl_ciphers` and the like: nothing, as there is no such thing here.
     Nothing,
     /// `$1` to `$9`: what the groups of the last regular expression took.
@@ -172,8 +174,37 @@ pub enum Var {
     Map(Arc<Map>),
 }
 
+/// What a variable tells of the certificate that a client sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CertificatePart {
+    /// `$ssl_client_cert`: PEM, each line but the first behind a tab, for a header.
+    Pem,
+    /// `$ssl_client_raw_cert`: PEM.
+    Raw,
+    /// `$ssl_client_escaped_cert`: PEM, for a URL.
+    Escaped,
+    /// `$ssl_client_s_dn`, as RFC 2253 writes it
+    Subject,
+    /// `$ssl_client_i_dn`
+    Issuer,
+    /// `$ssl_client_s_dn_legacy`: behind slashes
+    LegacySubject,
+    /// `$ssl_client_i_dn_legacy`
+    LegacyIssuer,
+    /// `$ssl_client_serial`
+    Serial,
+    /// `$ssl_client_fingerprint`: SHA-1
+    Fingerprint,
+    /// `$ssl_client_v_start`
+    Start,
+    /// `$ssl_client_v_end`
+    End,
+    /// `$ssl_client_v_remain`: days
+    Remain,
+}
+
 /// Variables without a parameter, by name.
-const PLAIN: [(&str, Var); 67] = [
+const PLAIN: [(&str, Var); 79] = [
     ("host", Var::Host),
     ("remote_addr", Var::RemoteAddr),
     ("remote_port", Var::RemotePort),
@@ -241,6 +272,18 @@ const PLAIN: [(&str, Var); 67] = [
     ("ssl_session_reused", Var::SslSessionReused),
     ("ssl_session_id", Var::SslSessionId),
     ("ssl_client_verify", Var::SslClientVerify),
+    ("ssl_client_cert", Var::SslClient(CertificatePart::Pem)),
+    ("ssl_client_raw_cert", Var::SslClient(CertificatePart::Raw)),
+    ("ssl_client_escaped_cert", Var::SslClient(CertificatePart::Escaped)),
+    ("ssl_client_s_dn", Var::SslClient(CertificatePart::Subject)),
+    ("ssl_client_i_dn", Var::SslClient(CertificatePart::Issuer)),
+    ("ssl_client_s_dn_legacy", Var::SslClient(CertificatePart::LegacySubject)),
+    ("ssl_client_i_dn_legacy", Var::SslClient(CertificatePart::LegacyIssuer)),
+    ("ssl_client_serial", Var::SslClient(CertificatePart::Serial)),
+    ("ssl_client_fingerprint", Var::SslClient(CertificatePart::Fingerprint)),
+    ("ssl_client_v_start", Var::SslClient(CertificatePart::Start)),
+    ("ssl_client_v_end", Var::SslClient(CertificatePart::End)),
+    ("ssl_client_v_remain", Var::SslClient(CertificatePart::Remain)),
 ];
 
 impl Var {

@@ -2,6 +2,7 @@
 //! Pure.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex};
 
 use http::HeaderMap;
 use tokio::time::Instant;
@@ -9,7 +10,7 @@ use tokio::time::Instant;
 use crate::config::model::{AccessRule, ListenAddr, RealIp, RealIpHeader, Who};
 use crate::net::ClientAddr;
 use crate::net::proxy_protocol::Header;
-use crate::net::tls::TlsInfo;
+use crate::net::tls::{ClientAuth, TlsInfo, Verdict};
 
 /// What is known of a connection before its first request.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub(super) struct Connection {
     pub(super) proxied: Option<Header>,
     /// What TLS settled on.
     pub(super) tls: Option<TlsInfo>,
+    /// What became of the client's certificate, and by whose authorities.
+    pub(super) verdict: Mutex<Option<(Arc<ClientAuth>, Verdict)>>,
 }
 
 /// The addresses of a request.
@@ -124,6 +127,7 @@ mod tests {
             local: ListenAddr::Tcp("10.0.0.9:80".parse().unwrap()),
             proxied,
             tls: None,
+            verdict: Mutex::default(),
         }
     }
 

@@ -110,6 +110,7 @@ pub async fn serve(
             local,
             proxied,
             tls,
+            verdict: Mutex::default(),
         },
         listener,
         generations,

@@ -16,7 +16,7 @@ use crate::config::model::{
 };
 use crate::config::names::NameTable;
 use crate::metrics::{ServerSeries, TunnelSeries};
-use crate::net::tls::{Acceptor, CertificateFacts, Connector, TlsError, load_pair};
+use crate::net::tls::{Acceptor, CertificateFacts, ClientAuth, Connector, TlsError, load_pair};
 use crate::relay::RouteKey;
 use crate::upstream::{ConnectOptions, Upstream};
 
@@ -86,6 +86,8 @@ pub(super) struct Site {
     pub(super) label: Arc<str>,
     pub(super) model: Arc<Server>,
     pub(super) series: Arc<ServerSeries>,
+    /// `ssl_verify_client`
+    pub(super) clients: Option<Arc<ClientAuth>>,
     /// The names with groups, whose variables a request may ask for.
     patterns: Vec<Pattern>,
     table: RouteTable,
@@ -287,6 +289,7 @@ impl Builder<'_> {
         let mut routes = Vec::new();
         self.route(server, &server.own, &mut routes)?;
         let table = self.table(server, &server.locations, &mut routes)?;
+        let clients = server.clients.as_deref().map(ClientAuth::load);
         let patterns = server.names.iter().filter_map(|name| match name {
             ServerName::Regex(pattern) if pattern.captures() => Some(pattern.clone()),
             _ => None,
@@ -295,6 +298,7 @@ impl Builder<'_> {
             asks_body: self.asks_body,
             label: server.label.as_str().into(),
             series: self.shared.metrics.server(&server.label),
+            clients: clients.transpose().map_err(BuildError::Tls)?.map(Arc::new),
             patterns: patterns.collect(),
             table,
             routes,

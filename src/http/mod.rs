@@ -4,6 +4,7 @@
 mod answer;
 mod attempt;
 mod body;
+mod certificates;
 mod client;
 mod clocked;
 mod conn;

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::certificates;
 use super::finish::{Told, seconds};
 use super::vars::{Facts, joined};
 use crate::config::template::{Lookup as _, Var};
@@ -69,7 +70,7 @@ pub(super) fn lookup(facts: &Facts<'_>, var: &Var, out: &mut String) {
             let tls = facts.connection.tls.as_ref();
             tls.map(|tls| if tls.resumed { "r" } else { "." }.to_owned())
         }
-        Var::SslClientVerify => facts.connection.tls.as_ref().map(|_| "NONE".to_owned()),
+        Var::SslClientVerify | Var::SslClient(_) => certificates::lookup(facts.connection, var),
         _ => None,
     };
     out.push_str(&value.unwrap_or_default());

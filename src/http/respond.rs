@@ -27,6 +27,12 @@ pub(super) enum Refused {
     Cycle,
     /// `deny`
     Forbidden,
+    /// nginx's 495: the certificate of the client is not trusted.
+    Certificate,
+    /// nginx's 496: there is none.
+    NoCertificate,
+    /// The name is not that of the handshake, and its server looks at certificates.
+    Misdirected,
     /// An expectation that nobody knows.
     Expectation,
     /// The body is longer than `client_max_body_size`.
@@ -51,7 +57,10 @@ impl Refused {
     pub(super) const fn status(self) -> StatusCode {
         match self {
             Self::Guard(refusal) | Self::BodyBroken(Some(refusal)) => status_of(refusal),
-            Self::BadPath | Self::BodyBroken(None) => StatusCode::BAD_REQUEST,
+            Self::BadPath | Self::BodyBroken(None) | Self::Certificate | Self::NoCertificate => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Returned(status) => status,
             Self::Cycle => StatusCode::INTERNAL_SERVER_ERROR,
@@ -74,6 +83,15 @@ impl Refused {
         }
     }
 
+    /// The status that `error_page` knows it by.
+    pub(super) fn page_status(self) -> StatusCode {
+        match self {
+            Self::Certificate => StatusCode::from_u16(495).unwrap_or(StatusCode::BAD_REQUEST),
+            Self::NoCertificate => StatusCode::from_u16(496).unwrap_or(StatusCode::BAD_REQUEST),
+            _ => self.status(),
+        }
+    }
+
     /// What is wrong, for the log and the client.
     pub(super) const fn reason(self) -> &'static str {
         match self {
@@ -91,6 +109,9 @@ impl Refused {
             Self::Returned(_) => "this is how it is configured",
             Self::Cycle => "the path is changed in a circle",
             Self::Forbidden => "the client is not allowed here",
+            Self::Certificate => "the client's certificate is not trusted",
+            Self::NoCertificate => "a certificate of the client is needed",
+            Self::Misdirected => "the TLS handshake was for another name",
             Self::Expectation => "the expectation is not known",
             Self::BodyTooLarge => "the body is too large",
             Self::BodyBroken(None) => "the body is malformed",
@@ -121,6 +142,9 @@ impl Refused {
                 | Self::BodyTooLarge
                 | Self::BodyBroken(_)
                 | Self::Expectation
+                | Self::Certificate
+                | Self::NoCertificate
+                | Self::Misdirected
                 | Self::Exhausted
         )
     }

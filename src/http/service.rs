@@ -98,7 +98,12 @@ pub(super) async fn serve(
     finish.record.ssl_protocol = session.connection.tls.as_ref().map_or("", |tls| tls.protocol);
     let generation = session.generations.load_full();
     // 2. The server, by name.
-    let host = vars::host_name(&vars::http_host(parts));
+    let mut host = vars::host_name(&vars::http_host(parts));
+    if host.is_empty() {
+        // A request without a host is for whom the handshake was.
+        let named = session.connection.tls.as_ref().and_then(|tls| tls.server_name.clone());
+        host = named.unwrap_or_default();
+    }
     let Some(site) = generation.site(&session.listener, &host) else {
         // The listener was removed while this connection was kept.
         return answer(Refused::NotFound.response(), None, finish, true);

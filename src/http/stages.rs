@@ -9,6 +9,7 @@ use http::{HeaderMap, Method, Response, StatusCode};
 use hyper::body::Incoming;
 
 use super::body::Body;
+use super::certificates;
 use super::client::Client;
 use super::dynamic::{self, Url};
 use super::exchange::Exchange;
@@ -26,7 +27,7 @@ use super::route::Found;
 use super::script::{self, Stop};
 use super::state::Cycle;
 use super::upgrade::{Opening, Upgraded, upgrade};
-use super::vars::Facts;
+use super::vars::{self, Facts};
 use crate::access_log::{Also, escaping};
 use crate::config::model::{Action, LocationPath, LogFormat, PageStatus, Proxy};
 
@@ -66,8 +67,13 @@ pub(super) async fn act(
     let mut entry = Entry::Server;
     // What an answer said that a page stands in for.
     let mut kept = Vec::new();
+    let host = vars::host_name(&vars::http_host(exchange.parts));
+    let mut admitted = Some(certificates::admit(exchange.connection, exchange.site, &host));
     let mut outcome = loop {
-        let result = process(exchange, entry, &mut incoming, wants_upgrade, finish).await;
+        let result = match admitted.take() {
+            Some(Err(refused)) => Err(refused.into()),
+            _ => process(exchange, entry, &mut incoming, wants_upgrade, finish).await,
+        };
         let (status, answer) = match result {
             Ok(Outcome::Answer(answer)) if is_intercepted(exchange, &answer) => {
                 (answer.0.status(), answer)
@@ -84,7 +90,7 @@ pub(super) async fn act(
             }
             Err(Stop::Refused(refused)) => {
                 exchange.state.status = None;
-                (refused.status(), refusal(exchange, &refused))
+                (refused.page_status(), refusal(exchange, &refused))
             }
             Err(Stop::Close) => return None,
             Err(Stop::GoTo(to)) => match entry_at(exchange, &to) {

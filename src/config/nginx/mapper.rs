@@ -207,6 +207,7 @@ fn defaults(top: &mut Emit, start: &Place) {
         ("proxy_redirect", "default"),
         ("keepalive_header", "0"),
         ("keepalive_time", "1h"),
+        ("ssl_session_timeout", "5m"),
     ] {
         top.text(key, start, value);
     }
@@ -223,6 +224,7 @@ fn defaults(top: &mut Emit, start: &Place) {
         ("other_upgrades", true),
         ("proxy_ssl_verify", false),
         ("proxy_ssl_server_name", false),
+        ("ssl_session_cache", false),
     ] {
         top.flag(key, start, value);
     }

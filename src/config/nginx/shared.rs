@@ -139,6 +139,7 @@ impl Mapper<'_> {
             }
             "types" => types(directive, out),
             "proxy_ssl_verify"
+            | "proxy_ssl_session_reuse"
             | "proxy_ssl_server_name"
             | "real_ip_recursive"
             | "recursive_error_pages"
@@ -161,10 +162,6 @@ impl Mapper<'_> {
             | "proxy_ssl_certificate_key" => {
                 out.text(name, place, conf_path(place, directive.arg(0)));
             }
-            "ssl_certificate" | "ssl_certificate_key" => {
-                out.push(name, text(place, conf_path(place, directive.arg(0))));
-            }
-            "ssl_protocols" => self.ssl_protocols(directive, out),
             "allow" | "deny" => self.access(directive, level, out),
             "set_real_ip_from" => out.push(name, text(place, directive.arg(0))),
             "access_log" => self.access_log(directive, out),
@@ -172,8 +169,35 @@ impl Mapper<'_> {
             "error_log" => {
                 self.out.differs(place, "\"error_log\" is left out: there is one for the process");
             }
+            _ if self.tls(directive, out) => {}
             _ => self.by_table(directive),
         }
+    }
+
+    /// TLS towards clients; whether the directive is of that.
+    fn tls(&mut self, directive: &Directive, out: &mut Emit) -> bool {
+        let (name, place) = (&directive.name, directive.place());
+        match name.as_str() {
+            "ssl_certificate" | "ssl_certificate_key" => {
+                out.push(name, text(place, conf_path(place, directive.arg(0))));
+            }
+            "ssl_client_certificate" | "ssl_trusted_certificate" | "ssl_crl" => {
+                out.text(name, place, conf_path(place, directive.arg(0)));
+            }
+            "ssl_protocols" => self.ssl_protocols(directive, out),
+            "ssl_verify_client" => out.text(name, place, directive.arg(0)),
+            "ssl_verify_depth" => self.counted(directive, out),
+            "ssl_session_timeout" => self.timed(directive, out),
+            "ssl_session_cache" => {
+                let kept = directive.args.iter().any(|arg| !matches!(arg.as_str(), "off" | "none"));
+                out.flag(name, place, kept);
+            }
+            "ssl_reject_handshake" | "ssl_session_tickets" => {
+                out.flag(name, place, directive.arg(0).eq_ignore_ascii_case("on"));
+            }
+            _ => return false,
+        }
+        true
     }
 
     fn timed(&mut self, directive: &Directive, out: &mut Emit) {

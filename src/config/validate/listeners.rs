@@ -16,6 +16,8 @@ pub(super) struct Claim<'a> {
     pub(super) listen: &'a At<Listen>,
     pub(super) server: usize,
     pub(super) names: &'a [(ServerName, Place)],
+    /// The server has no certificate, and takes handshakes.
+    pub(super) bare: bool,
 }
 
 /// Every listener so far.
@@ -36,6 +38,7 @@ struct Socket {
     ipv6only: Option<(bool, Place)>,
     servers: Vec<usize>,
     default_server: Option<(usize, Place)>,
+    bare: Vec<(usize, Place)>,
     names: BTreeMap<String, Place>,
 }
 
@@ -82,6 +85,7 @@ impl Listeners {
                 );
             }
         }
+        self.sockets.iter().for_each(|socket| socket.report_bare(cx));
         self.sockets.into_iter().map(Socket::finish).collect()
     }
 }
@@ -97,6 +101,7 @@ impl Socket {
             ipv6only: None,
             servers: Vec::new(),
             default_server: None,
+            bare: Vec::new(),
             names: BTreeMap::new(),
         }
     }
@@ -134,6 +139,28 @@ impl Socket {
         self.join_default(cx, claim);
         self.join_names(cx, claim.names);
         self.servers.push(claim.server);
+        if claim.bare {
+            self.bare.push((claim.server, listen.place.clone()));
+        }
+    }
+
+    /// Without certificates a server answers under those of the default server, as in nginx.
+    fn report_bare(&self, cx: &mut Context<'_>) {
+        let default = self.default_server();
+        let bare = self.bare.iter().find(|(server, _)| self.tls && *server == default);
+        if let Some((_, place)) = bare {
+            cx.error(
+                place,
+                "`ssl` needs a certificate: the server has no `ssl_certificate`",
+                "write `ssl_certificate = \"/path/to/fullchain.pem\"` and `ssl_certificate_key = \
+                 \"/path/to/key.pem\"`",
+            );
+        }
+    }
+
+    fn default_server(&self) -> usize {
+        let first = self.servers.first().copied().unwrap_or_default();
+        self.default_server.as_ref().map_or(first, |(server, _)| *server)
     }
 
     fn report_option(&self, cx: &mut Context<'_>, option: &str, place: &Place, first: &Place) {
@@ -195,7 +222,7 @@ impl Socket {
     fn finish(self) -> Listener {
         let defaults = ListenTable::defaults();
         let ipv6only = self.ipv6only();
-        let first = self.servers.first().copied().unwrap_or_default();
+        let default_server = self.default_server();
         Listener {
             addr: self.addr,
             tls: self.tls,
@@ -206,7 +233,7 @@ impl Socket {
                 None => defaults.backlog.with_default().get(),
             },
             servers: self.servers,
-            default_server: self.default_server.map_or(first, |(server, _)| server),
+            default_server,
         }
     }
 }

@@ -8,7 +8,7 @@ use super::location::{self, Levels};
 use super::script::{self, Around};
 use super::{Context, tls};
 use crate::config::diagnostic::Diagnostic;
-use crate::config::model::{FieldNames, Location, Server, ServerName};
+use crate::config::model::{FieldNames, Location, Server, ServerName, Sessions};
 use crate::config::schema::{LocationSection, ServerKeys, ServerSection, TopSection};
 use crate::config::section::Section as _;
 use crate::config::source::{At, Place};
@@ -39,14 +39,21 @@ pub(super) fn server(
     }
     let listens = listen.get().map(|list| list.0.as_slice()).unwrap_or_default();
     let (label, names) = names(cx, server_name.get(), &section.place);
-    for listen in listens {
-        claim(cx, index, listen, &names, listeners);
-    }
     let merged = server_keys.or(&top.server_keys).or(&cx.defaults.server_keys);
+    let bare =
+        merged.ssl_certificate.is_absent() && !merged.ssl_reject_handshake.with_default().value;
+    for listen in listens {
+        for addr in cx.listen_addrs(&listen.address, &listen.place) {
+            let claim = Claim { addr, listen, server: index, names: &names, bare };
+            listeners.claim(cx, &claim);
+        }
+    }
     let certificates = match listens.iter().find(|listen| listen.ssl) {
         Some(listen) => tls::certificates(cx, &merged, &listen.place),
         None => Vec::new(),
     };
+    let over_tls = listens.iter().any(|listen| listen.ssl);
+    let clients = if over_tls { tls::clients(cx, &merged) } else { None };
     warn_without_tls(cx, server_keys, listens);
     let sections = location.get().map(|tables| tables.0.as_slice()).unwrap_or_default();
     let levels = [keys, &top.keys];
@@ -59,6 +66,7 @@ pub(super) fn server(
         label,
         names: names.into_iter().map(|(name, _)| name).collect(),
         certificates,
+        clients,
         ssl_handshake_timeout: handshake.with_default().0,
         locations,
         ..from_keys(cx, &merged, own)
@@ -71,6 +79,15 @@ fn from_keys(cx: &mut Context<'_>, keys: &ServerKeys, own: Arc<Location>) -> Ser
         ssl_certificate: _,
         ssl_certificate_key: _,
         ssl_protocols,
+        ssl_session_tickets,
+        ssl_session_cache,
+        ssl_session_timeout,
+        ssl_verify_client: _,
+        ssl_client_certificate: _,
+        ssl_trusted_certificate: _,
+        ssl_verify_depth: _,
+        ssl_crl: _,
+        ssl_reject_handshake,
         client_header_timeout,
         client_body_timeout,
         send_timeout,
@@ -88,6 +105,13 @@ fn from_keys(cx: &mut Context<'_>, keys: &ServerKeys, own: Arc<Location>) -> Ser
         names: Vec::new(),
         certificates: Vec::new(),
         protocols: tls::versions(cx, ssl_protocols.with_default()),
+        sessions: Sessions {
+            tickets: ssl_session_tickets.with_default().value,
+            cache: ssl_session_cache.with_default().value,
+            timeout: ssl_session_timeout.with_default().0,
+        },
+        reject_handshake: ssl_reject_handshake.with_default().value,
+        clients: None,
         ssl_handshake_timeout: Duration::ZERO,
         client_header_timeout: client_header_timeout.with_default().0,
         client_body_timeout: client_body_timeout.with_default().0,
@@ -134,19 +158,6 @@ fn names(
         names.push((ServerName::Exact("_".to_owned()), section.clone()));
     }
     (label.unwrap_or_else(|| "_".to_owned()), names)
-}
-
-fn claim(
-    cx: &mut Context<'_>,
-    server: usize,
-    listen: &At<Listen>,
-    names: &[(ServerName, Place)],
-    listeners: &mut Listeners,
-) {
-    for addr in cx.listen_addrs(&listen.address, &listen.place) {
-        let claim = Claim { addr, listen, server, names };
-        listeners.claim(cx, &claim);
-    }
 }
 
 /// Certificates that are not used are most often a forgotten `ssl`.

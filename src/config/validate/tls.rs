@@ -2,16 +2,19 @@
 //! certificate is found when the configuration is put to work.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::Context;
 use crate::config::diagnostic::{Diagnostic, quote};
-use crate::config::model::{CertificatePair, ProxyTls, TlsVersions};
+use crate::config::model::{
+    CertificatePair, ClientCertificates, ProxyTls, TlsVersions, VerifyClient,
+};
 use crate::config::read::Field;
 use crate::config::schema::{ProxySslKeys, ServerKeys};
 use crate::config::source::{At, Place};
-use crate::config::values::{List, TlsVersion};
+use crate::config::values::{List, TlsVersion, VerifyWord};
 
-/// The pairs of a server; `listen` is its first listener with `ssl`.
+/// The pairs of a server, if it has any; `listen` is its first listener with `ssl`.
 pub(super) fn certificates(
     cx: &mut Context<'_>,
     keys: &ServerKeys,
@@ -20,15 +23,6 @@ pub(super) fn certificates(
     let (certificate, key) = (&keys.ssl_certificate, &keys.ssl_certificate_key);
     match (certificate.get(), key.get()) {
         (Some(certificates), Some(keys)) => pairs(cx, certificates, keys, listen),
-        (None, _) if certificate.is_absent() => {
-            cx.error(
-                listen,
-                "`ssl` needs a certificate: the server has no `ssl_certificate`",
-                "write `ssl_certificate = \"/path/to/fullchain.pem\"` and `ssl_certificate_key = \
-                 \"/path/to/key.pem\"`",
-            );
-            Vec::new()
-        }
         (Some(certificates), None) if key.is_absent() => {
             cx.error(
                 &certificates.place,
@@ -74,6 +68,31 @@ fn pairs(
         .collect()
 }
 
+/// `ssl_verify_client` and what belongs to it.
+pub(super) fn clients(cx: &mut Context<'_>, keys: &ServerKeys) -> Option<Arc<ClientCertificates>> {
+    let verify = keys.ssl_verify_client.with_default();
+    let mode = match verify.value {
+        VerifyWord::Off => return None,
+        VerifyWord::On => VerifyClient::On,
+        VerifyWord::Optional => VerifyClient::Optional,
+        VerifyWord::OptionalNoCa => VerifyClient::OptionalNoCa,
+    };
+    let absent = keys.ssl_client_certificate.is_absent();
+    // Without a certificate of its own a server answers under that of the default server.
+    if absent && mode != VerifyClient::OptionalNoCa && !keys.ssl_certificate.is_absent() {
+        let message = "`ssl_verify_client` has no authority: there is no `ssl_client_certificate`";
+        cx.error(&verify.place, message, "write `ssl_client_certificate = \"/path/to/ca.pem\"`");
+    }
+    let mut file = |field: &Field<PathBuf>| field.get().map(|path| cx.file(path, "certificate"));
+    Some(Arc::new(ClientCertificates {
+        mode,
+        authorities: file(&keys.ssl_client_certificate),
+        trusted: file(&keys.ssl_trusted_certificate),
+        depth: keys.ssl_verify_depth.with_default().get(),
+        crl: file(&keys.ssl_crl),
+    }))
+}
+
 /// `ssl_protocols`.
 pub(super) fn versions(cx: &mut Context<'_>, protocols: &At<List<TlsVersion>>) -> TlsVersions {
     if protocols.is_empty() {
@@ -102,6 +121,7 @@ pub(super) fn to_upstream(
         proxy_ssl_trusted_certificate,
         proxy_ssl_certificate,
         proxy_ssl_certificate_key,
+        proxy_ssl_session_reuse,
     } = keys;
     let verify = proxy_ssl_verify.with_default().value;
     let name = proxy_ssl_name.get();
@@ -122,6 +142,7 @@ pub(super) fn to_upstream(
         server_name: proxy_ssl_server_name.with_default().value,
         trusted_certificate: trusted.map(|path| cx.file(path, "certificate")),
         certificate: own_pair(cx, proxy_ssl_certificate, proxy_ssl_certificate_key),
+        session_reuse: proxy_ssl_session_reuse.with_default().value,
     }
 }
 

@@ -110,6 +110,34 @@ impl FromText for NextWord {
     }
 }
 
+/// `ssl_verify_client`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::config) enum VerifyWord {
+    Off,
+    On,
+    Optional,
+    OptionalNoCa,
+}
+
+const VERIFY_WORDS: [(&str, VerifyWord); 4] = [
+    ("off", VerifyWord::Off),
+    ("on", VerifyWord::On),
+    ("optional", VerifyWord::Optional),
+    ("optional_no_ca", VerifyWord::OptionalNoCa),
+];
+
+impl FromText for VerifyWord {
+    const TYPE: &'static str = "word";
+
+    fn from_text(text: &str) -> Result<Self, Fault> {
+        one_of(text, &VERIFY_WORDS)
+    }
+
+    fn schema() -> Value {
+        json!({ "enum": VERIFY_WORDS.map(|(name, _)| name) })
+    }
+}
+
 /// Words of `ssl_protocols`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::config) enum TlsVersion {

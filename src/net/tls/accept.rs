@@ -4,23 +4,31 @@
 use std::io;
 use std::sync::{Arc, OnceLock};
 
-use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert, ServerConfig};
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{
+    ClientHello, NoClientAuth, ProducesTickets, ResolvesServerCert, ServerConfig,
+};
 use rustls::sign::CertifiedKey;
+use rustls::{DigitallySignedStruct, DistinguishedName, SignatureScheme};
 
 use super::certificate::{CertificateFacts, load_pair};
+use super::clients::ClientAuth;
+use super::resumption::resume;
 use super::session::Session;
+use super::signed::handshake_signature;
 use super::{TlsError, TlsStream, provider};
 use crate::config::model::{Server, TlsVersions};
 use crate::config::names::NameTable;
 use crate::net::{Conn, Stream};
 
-/// Sessions of TLS 1.2 clients without tickets that are remembered.
-const SESSIONS: usize = 4096;
-
 /// Shakes hands with clients of one listener.
 #[derive(Clone)]
 pub struct Acceptor {
     config: ServerConfig,
+    versions: TlsVersions,
     certificates: Arc<Certificates>,
 }
 
@@ -36,12 +44,23 @@ struct Certificates {
     names: NameTable,
     /// By the position of the server; ECDSA and Ed25519 keys before RSA.
     servers: Vec<Vec<Arc<CertifiedKey>>>,
+    default: usize,
+    /// `ssl_reject_handshake` of each.
+    rejects: Vec<bool>,
+    /// Who asks clients for certificates.
+    clients: Vec<Option<ClientAuth>>,
 }
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let name = hello.server_name().map(str::to_ascii_lowercase).unwrap_or_default();
-        let keys = &self.servers[self.names.find(&name)];
+        let server = self.names.find(&name);
+        if self.rejects[server] {
+            return None;
+        }
+        // A server without any has those of the default server.
+        let own = &self.servers[server];
+        let keys = if own.is_empty() { &self.servers[self.default] } else { own };
         let schemes = hello.signature_schemes();
         let fits = |key: &&Arc<CertifiedKey>| key.key.choose_scheme(schemes).is_some();
         keys.iter().find(fits).or_else(|| keys.first()).cloned()
@@ -63,6 +82,67 @@ impl ResolvesServerCert for Noting {
             let _same = self.name.set(name.to_ascii_lowercase());
         }
         self.certificates.resolve(hello)
+    }
+}
+
+/// Asks clients for certificates as the server that was named wants it, and takes any: whether it
+/// will do is known when the request is.
+#[derive(Debug)]
+struct Asking {
+    noting: Arc<Noting>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl Asking {
+    fn server(&self) -> Option<&ClientAuth> {
+        let certificates = &self.noting.certificates;
+        let name = self.noting.name.get().map_or("", String::as_str);
+        certificates.clients[certificates.names.find(name)].as_ref()
+    }
+}
+
+impl ClientCertVerifier for Asking {
+    fn offer_client_auth(&self) -> bool {
+        self.server().is_some()
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.server().map_or(&[], |server| &server.hints)
+    }
+
+    fn verify_client_cert(
+        &self,
+        _leaf: &CertificateDer<'_>,
+        _chain: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        handshake_signature(message, certificate, signed, &self.provider, false)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        handshake_signature(message, certificate, signed, &self.provider, true)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 
@@ -98,9 +178,16 @@ impl Acceptor {
         }
         let names = servers.iter().enumerate().map(|(i, server)| (i, server.names.as_slice()));
         let names = NameTable::new(names, default);
-        let certificates = Arc::new(Certificates { names, servers: keys });
-        let config = server_config(servers[default].protocols, Arc::clone(&certificates), tickets);
-        Ok((Self { config, certificates }, facts))
+        let clients = servers.iter().map(|server| server.clients.as_deref().map(ClientAuth::load));
+        let clients = clients.map(Option::transpose).collect::<Result<_, _>>()?;
+        let rejects = servers.iter().map(|server| server.reject_handshake).collect();
+        let certificates = Certificates { names, servers: keys, default, rejects, clients };
+        let certificates = Arc::new(certificates);
+        let versions = servers[default].protocols;
+        let nobody = Arc::new(NoClientAuth);
+        let mut config = server_config(versions, nobody, Arc::clone(&certificates) as _);
+        resume(&mut config, servers[default].sessions, tickets);
+        Ok((Self { config, versions, certificates }, facts))
     }
 
     /// Shakes hands.
@@ -115,8 +202,7 @@ impl Acceptor {
         }
         let certificates = Arc::clone(&self.certificates);
         let noting = Arc::new(Noting { certificates, name: OnceLock::new() });
-        let mut config = self.config.clone();
-        config.cert_resolver = Arc::<Noting>::clone(&noting);
+        let config = self.config_of(&noting);
         let shaken = match Session::server(Arc::new(config)) {
             Ok(session) => TlsStream::handshake(stream, session).await,
             Err(error) => Err(io::Error::other(error)),
@@ -125,12 +211,28 @@ impl Acceptor {
         stream.info_mut().server_name = noting.name.get().cloned();
         Ok(Conn::Tls(Box::new(stream)))
     }
+
+    /// What one handshake goes by.
+    fn config_of(&self, noting: &Arc<Noting>) -> ServerConfig {
+        let resolver = Arc::<Noting>::clone(noting);
+        if self.certificates.clients.iter().all(Option::is_none) {
+            let mut config = self.config.clone();
+            config.cert_resolver = resolver;
+            return config;
+        }
+        let asking = Arc::new(Asking { noting: Arc::clone(noting), provider: provider() });
+        let mut config = server_config(self.versions, asking, resolver);
+        config.ticketer = Arc::clone(&self.config.ticketer);
+        config.send_tls13_tickets = self.config.send_tls13_tickets;
+        config.session_storage = Arc::clone(&self.config.session_storage);
+        config
+    }
 }
 
 fn server_config(
     versions: TlsVersions,
-    certificates: Arc<Certificates>,
-    tickets: Arc<dyn ProducesTickets>,
+    clients: Arc<dyn ClientCertVerifier>,
+    certificates: Arc<dyn ResolvesServerCert>,
 ) -> ServerConfig {
     let mut offered = Vec::new();
     if versions.tls13 {
@@ -142,12 +244,8 @@ fn server_config(
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&offered)
         .expect("validation leaves one version at least, and the provider has suites for both")
-        .with_no_client_auth()
+        .with_client_cert_verifier(clients)
         .with_cert_resolver(certificates);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    config.ticketer = tickets;
-    // One ticket is what clients use; each costs time in every handshake.
-    config.send_tls13_tickets = 1;
-    config.session_storage = rustls::server::ServerSessionMemoryCache::new(SESSIONS);
     config
 }

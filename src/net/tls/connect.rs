@@ -3,17 +3,16 @@
 use std::io;
 use std::sync::{Arc, OnceLock};
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
-use rustls::crypto::verify_tls13_signature_with_raw_key;
-use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
-use x509_parser::prelude::{FromDer as _, X509Certificate, X509Version};
 
 use super::certificate::{load_certificates, load_pair};
 use super::session::Session;
+use super::signed::handshake_signature;
 use super::{TlsError, TlsStream, provider};
 use crate::config::model::ProxyTls;
 use crate::net::{Conn, Stream};
@@ -49,6 +48,9 @@ impl Connector {
             None => builder.with_no_client_auth(),
         };
         tls.enable_sni = config.server_name;
+        if !config.session_reuse {
+            tls.resumption = Resumption::disabled();
+        }
         let name = ServerName::try_from(config.name.clone()).map_err(|_| {
             let message = format!("`{}` is no name that a certificate can have", config.name);
             TlsError::new(std::path::Path::new("proxy_ssl_name"), message, "set `proxy_ssl_name`")
@@ -105,13 +107,6 @@ fn system_roots() -> Arc<RootCertStore> {
     Arc::clone(ROOTS.get_or_init(load))
 }
 
-/// The key of a certificate of X.509 version 1 or 2, which rustls does not read.
-fn key_of_old(certificate: &CertificateDer<'_>) -> Option<SubjectPublicKeyInfoDer<'static>> {
-    let (_, read) = X509Certificate::from_der(certificate).ok()?;
-    let key = read.public_key().raw.to_vec();
-    (read.version() != X509Version::V3).then(|| key.into())
-}
-
 /// `proxy_ssl_verify = false`: whoever the peer says it is, it must prove to have its key.
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
@@ -134,11 +129,7 @@ impl ServerCertVerifier for AnyCertificate {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        if let Some(key) = key_of_old(certificate) {
-            return verify_tls13_signature_with_raw_key(message, &key, signed, algorithms);
-        }
-        rustls::crypto::verify_tls12_signature(message, certificate, signed, algorithms)
+        handshake_signature(message, certificate, signed, &self.0, false)
     }
 
     fn verify_tls13_signature(
@@ -147,11 +138,7 @@ impl ServerCertVerifier for AnyCertificate {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        if let Some(key) = key_of_old(certificate) {
-            return verify_tls13_signature_with_raw_key(message, &key, signed, algorithms);
-        }
-        rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms)
+        handshake_signature(message, certificate, signed, &self.0, true)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

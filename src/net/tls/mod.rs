@@ -3,8 +3,11 @@
 
 mod accept;
 mod certificate;
+mod clients;
 mod connect;
+mod resumption;
 pub mod session;
+mod signed;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -14,10 +17,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
+use rustls::pki_types::CertificateDer;
 use rustls::{CommonState, HandshakeKind, ProtocolVersion};
 
 pub use accept::{AcceptError, Acceptor};
 pub use certificate::{CertificateFacts, load_pair};
+pub use clients::{ClientAuth, Verdict};
 pub use connect::Connector;
 pub use stream::{TlsParts, TlsStream};
 
@@ -32,6 +37,8 @@ pub struct TlsInfo {
     pub server_name: Option<String>,
     /// A session was resumed.
     pub resumed: bool,
+    /// The certificates that the other end sent, its own first.
+    pub peer: Option<Arc<[CertificateDer<'static>]>>,
 }
 
 impl TlsInfo {
@@ -47,6 +54,7 @@ impl TlsInfo {
             // A server's acceptor knows.
             server_name: None,
             resumed: common.handshake_kind() == Some(HandshakeKind::Resumed),
+            peer: common.peer_certificates().map(Arc::from),
         }
     }
 }

@@ -37,6 +37,14 @@ impl Sealed {
         self.len = 0;
     }
 
+    /// rustls says `access_denied` where no certificate is given to it, which is what becomes of a
+    /// name that is refused; RFC 6066 has a word for that.
+    fn say_unknown_name(&mut self) {
+        if let [.., 0x15, 3, _, 0, 2, 2, description @ 49] = &mut self.bytes[..self.len] {
+            *description = 112;
+        }
+    }
+
     /// What it holds.
     pub fn as_slice(&self) -> &[u8] {
         &self.bytes[..self.len]
@@ -197,6 +205,9 @@ impl Session {
                     (_, Ok(Turn::Again))
                 )
             {}
+            if matches!(&opened, Err(SessionError::Tls(Error::General(_)))) {
+                sealed.say_unknown_name();
+            }
         }
         // An idle session has no memory here; behind the end nothing counts.
         self.rest = if self.ended.is_none() { rest.to_vec() } else { Vec::new() };

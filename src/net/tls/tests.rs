@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::*;
 use crate::config::model::{
     Action, CertificatePair, FieldNames, Location, LocationPath, ProxyTls, RealIp, RealIpHeader,
-    Server, ServerName, TlsVersions,
+    Server, ServerName, Sessions, TlsVersions,
 };
 use crate::net::{Conn, Stream};
 
@@ -48,6 +48,7 @@ impl Files {
             server_name: true,
             trusted_certificate: Some(self.folder.path().join("ca.pem")),
             certificate: None,
+            session_reuse: true,
         })
         .unwrap()
     }
@@ -60,6 +61,9 @@ fn server(host: &str, certificates: Vec<CertificatePair>) -> Server {
         names: vec![ServerName::Exact(host.to_owned())],
         certificates,
         protocols: TlsVersions { tls12: true, tls13: true },
+        sessions: Sessions { tickets: true, cache: true, timeout: second * 60 },
+        reject_handshake: false,
+        clients: None,
         ssl_handshake_timeout: second,
         client_header_timeout: second,
         client_body_timeout: second,

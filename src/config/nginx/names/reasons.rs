@@ -5,8 +5,6 @@ pub(super) const AS_IT_CAME: &str =
     "answers go to the client as they came, neither compressed nor recoded";
 pub(super) const BUFFERS: &str = "requests and answers are streamed, within limits of their own";
 pub(super) const CACHE: &str = "nothing is cached or stored";
-pub(super) const CLIENT_CERTIFICATES: &str =
-    "it only serves `ssl_verify_client` and `ssl_stapling`";
 pub(super) const EXACT: &str = "files are new unless their date is the one that was told before";
 pub(super) const FILES: &str = "files are read as they are: there is nothing to tune";
 pub(super) const FILES_NEEDED: &str = "files are served as they are";

@@ -2,7 +2,7 @@
 
 use super::How::{Done, Nothing, Off, OffDiffers, Refused};
 use super::Row;
-use super::reasons::{CLIENT_CERTIFICATES, HTTP2, NOT_YET, SSL_ON, STAPLING, SUITES, TLS_OWN};
+use super::reasons::{HTTP2, NOT_YET, SSL_ON, STAPLING, SUITES, TLS_OWN};
 
 pub(super) const ROWS: &[Row] = &[
     ("http2", "hs", "flag", OffDiffers(HTTP2)),
@@ -25,9 +25,9 @@ pub(super) const ROWS: &[Row] = &[
     ("ssl_certificate", "hs", "1", Done),
     ("ssl_certificate_key", "hs", "1", Done),
     ("ssl_ciphers", "hs", "1", Nothing(SUITES)),
-    ("ssl_client_certificate", "hs", "1", Nothing(CLIENT_CERTIFICATES)),
+    ("ssl_client_certificate", "hs", "1", Done),
     ("ssl_conf_command", "hs", "2", Refused(NOT_YET)),
-    ("ssl_crl", "hs", "1", Nothing(CLIENT_CERTIFICATES)),
+    ("ssl_crl", "hs", "1", Done),
     ("ssl_dhparam", "hs", "1", Nothing(SUITES)),
     ("ssl_early_data", "hs", "flag", Nothing(TLS_OWN)),
     ("ssl_ecdh_curve", "hs", "1", Nothing(SUITES)),
@@ -37,16 +37,16 @@ pub(super) const ROWS: &[Row] = &[
     ("ssl_password_file", "hs", "1", Refused(NOT_YET)),
     ("ssl_prefer_server_ciphers", "hs", "flag", Nothing(SUITES)),
     ("ssl_protocols", "hs", "1+", Done),
-    ("ssl_reject_handshake", "hs", "flag", Off(NOT_YET)),
-    ("ssl_session_cache", "hs", "1,2", Nothing(TLS_OWN)),
+    ("ssl_reject_handshake", "hs", "flag", Done),
+    ("ssl_session_cache", "hs", "1,2", Done),
     ("ssl_session_ticket_key", "hs", "1", Nothing(TLS_OWN)),
-    ("ssl_session_tickets", "hs", "flag", Nothing(TLS_OWN)),
-    ("ssl_session_timeout", "hs", "1", Nothing(TLS_OWN)),
+    ("ssl_session_tickets", "hs", "flag", Done),
+    ("ssl_session_timeout", "hs", "1", Done),
     ("ssl_stapling", "hs", "flag", OffDiffers(STAPLING)),
     ("ssl_stapling_file", "hs", "1", Nothing(STAPLING)),
     ("ssl_stapling_responder", "hs", "1", Nothing(STAPLING)),
     ("ssl_stapling_verify", "hs", "flag", Nothing(STAPLING)),
-    ("ssl_trusted_certificate", "hs", "1", Nothing(CLIENT_CERTIFICATES)),
-    ("ssl_verify_client", "hs", "1", Off(NOT_YET)),
-    ("ssl_verify_depth", "hs", "1", Nothing(CLIENT_CERTIFICATES)),
+    ("ssl_trusted_certificate", "hs", "1", Done),
+    ("ssl_verify_client", "hs", "1", Done),
+    ("ssl_verify_depth", "hs", "1", Done),
 ];
