@@ -121,6 +121,7 @@ pub struct Listener {
 
 /// One `[[server]]`.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of its own")]
 pub struct Server {
     /// The first name as written: the `server` label.
     pub label: String,
