@@ -39,6 +39,9 @@ expires = "1h"
 path = "/tried"
 try_files = ["/missing", "/page.html", "=404"]
 [[server.location]]
+path = "/folder"
+try_files = ["$uri", "$uri/", "=404"]
+[[server.location]]
 path = "/often"
 limit_req = "zone=often burst=1 nodelay"
 limit_req_status = 429
@@ -64,6 +67,7 @@ server {
   access_log short.log short if=$arg_log;
   location / { }
   location /other/ { alias www/folder/; expires 1h; }
+  location /folder { try_files $uri $uri/ =404; }
   location /tried { try_files /missing /page.html =404; }
   location /often { limit_req zone=often burst=1 nodelay; limit_req_status 429; return 200 in; }
   location /ws {

@@ -590,8 +590,8 @@ pub struct Files {
 /// `try_files`
 #[derive(Clone, Debug)]
 pub struct TryFiles {
-    /// What is looked for.
-    pub paths: Vec<Template>,
+    /// What is looked for, and whether it is a folder.
+    pub paths: Vec<(Template, bool)>,
     /// What happens when nothing is there.
     pub last: TryLast,
 }

@@ -77,12 +77,13 @@ pub(super) async fn try_files(
 ) -> Result<String, Stop> {
     let value = |template: &Template| template.expand(&exchange.facts(""));
     if let Some(files) = files {
-        let paths: Vec<_> = tries.paths.iter().map(value).collect();
-        let places: Vec<_> = paths.iter().map(|path| try_place(exchange, files, path)).collect();
+        let paths: Vec<_> = tries.paths.iter().map(|(path, _)| value(path)).collect();
+        let wanted = tries.paths.iter().map(|(_, folder)| *folder);
+        let places: Vec<_> =
+            paths.iter().map(|path| try_place(exchange, files, path)).zip(wanted).collect();
         let found = on_disk(move || {
-            let is_there = |place: &String| {
-                let wants_folder = place.ends_with('/');
-                std::fs::metadata(place).is_ok_and(|found| found.is_dir() == wants_folder)
+            let is_there = |(place, folder): &(String, bool)| {
+                std::fs::metadata(place).is_ok_and(|found| found.is_dir() == *folder)
             };
             Ok(places.iter().position(is_there))
         });

@@ -29,7 +29,8 @@ pub use connect::{ConnectError, ConnectOptions, connect};
 #[derive(Debug)]
 pub struct Registry {
     metrics: Arc<Metrics>,
-    peers: Mutex<HashMap<(String, PeerAddr), Weak<Peer>>>,
+    /// By upstream and address; the number tells those apart that have one address.
+    peers: Mutex<HashMap<(String, PeerAddr, usize), Weak<Peer>>>,
     next_id: AtomicU64,
 }
 
@@ -68,7 +69,7 @@ impl Registry {
             .enumerate()
             .map(|(place, peer)| Member {
                 place,
-                peer: self.peer(&config.name, peer),
+                peer: self.peer(&config.name, peer, before(config, place)),
                 config: peer.clone(),
             })
             .collect();
@@ -91,10 +92,10 @@ impl Registry {
         })
     }
 
-    fn peer(&self, upstream: &str, config: &model::Peer) -> Arc<Peer> {
+    fn peer(&self, upstream: &str, config: &model::Peer, again: usize) -> Arc<Peer> {
         let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
         peers.retain(|_, peer| peer.strong_count() > 0);
-        let key = (upstream.to_owned(), config.addr.clone());
+        let key = (upstream.to_owned(), config.addr.clone(), again);
         let known = peers.get(&key).and_then(Weak::upgrade);
         let peer = known.unwrap_or_else(|| {
             let series = self.metrics.peer(upstream, &config.name);
@@ -113,13 +114,24 @@ impl Registry {
     }
 }
 
+/// How many peers before this one have its address.
+fn before(config: &model::Upstream, place: usize) -> usize {
+    let (before, rest) = config.peers.split_at(place);
+    before.iter().filter(|peer| rest.first().is_some_and(|this| this.addr == peer.addr)).count()
+}
+
 /// The ring of `hash … consistent`: the peers that are no backups, by the names they are written with.
 fn ring(config: &model::Upstream) -> Ring {
     if config.balance != model::Balance::ConsistentHash {
         return Ring::default();
     }
     let primaries = config.peers.iter().filter(|peer| !peer.backup);
-    Ring::new(primaries.map(|peer| (peer.name.as_str(), peer.weight)))
+    // A number tells two of one address apart.
+    let name = |peer: &model::Peer| {
+        peer.name.rsplit_once('#').map_or(peer.name.clone(), |(name, _)| name.to_owned())
+    };
+    let named: Vec<_> = primaries.map(|peer| (name(peer), peer.weight)).collect();
+    Ring::new(named.iter().map(|(name, weight)| (name.as_str(), *weight)))
 }
 
 /// One upstream of one generation.

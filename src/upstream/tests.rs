@@ -119,3 +119,16 @@ async fn a_connect_is_counted_and_its_failure_classified() {
     let error = connect(&lease, &options).await.unwrap_err();
     assert!(matches!(error, ConnectError::Refused(_)), "{error}");
 }
+
+#[tokio::test]
+async fn two_peers_of_one_address_are_two() {
+    let mut peers = peers(2);
+    peers[1].addr = peers[0].addr.clone();
+    let upstream = registry().upstream(&group(peers));
+    let first = upstream.pick(&[], b"").unwrap();
+    first.failed();
+    let second = upstream.pick(&[first.place()], b"").unwrap();
+    assert_eq!(first.addr(), second.addr());
+    assert!(first.place() != second.place() && first.peer() != second.peer());
+    assert!(upstream.pick(&[0, 1], b"").is_none());
+}

@@ -61,8 +61,15 @@ pub(super) fn try_files(cx: &mut Context<'_>, paths: &At<List<String>>) -> Optio
         },
         None => TryLast::Path(cx.template(last)),
     };
-    let paths = paths.iter().map(|path| cx.template(path)).collect();
-    Some(TryFiles { paths, last })
+    let mut wanted = Vec::new();
+    for path in paths {
+        // the slash says that a folder is looked for, and is no part of the path
+        let folder = path.ends_with('/');
+        let bare = path.strip_suffix('/').filter(|bare| !bare.is_empty());
+        let bare = At::new(bare.unwrap_or(path).to_owned(), &path.place);
+        wanted.push((cx.template(&bare), folder));
+    }
+    Some(TryFiles { paths: wanted, last })
 }
 
 const HELP: &str = "write such as `[\"$uri\", \"$uri/\", \"=404\"]`";

@@ -61,7 +61,7 @@ pub(super) fn named(cx: &mut Context<'_>, sections: Option<&At<Named<UpstreamSec
             let message = format!("upstream has no `servers`: {}", quote(name));
             cx.error(&section.name, message, "write `servers = [\"127.0.0.1:8888\"]`");
         }
-        let peers = without_repeats(cx, peers);
+        let peers = with_repeats_named(cx, peers);
         let upstream = build(cx, name, &section.value.keys.or(&cx.defaults.upstream), peers);
         cx.upstreams.list.push(Arc::new(upstream));
     }
@@ -197,22 +197,22 @@ fn report_unknown_host(
     cx.error(place, message, &help);
 }
 
-/// Leaves out peers with an address that stands there already: counts and health belong to an
-/// address.
-fn without_repeats(cx: &mut Context<'_>, peers: Vec<(Peer, Place)>) -> Vec<Peer> {
-    let mut kept: Vec<(Peer, Place)> = Vec::new();
-    for (peer, place) in peers {
-        match kept.iter().find(|(other, _)| other.addr == peer.addr) {
-            Some((_, first)) => {
-                let message = format!("peer is listed twice: {}", quote(&peer.addr.to_string()));
-                cx.out.push(
-                    Diagnostic::warning(&place, message)
-                        .see(first, "the first counts")
-                        .help("for a larger share, give it a `weight`"),
-                );
-            }
-            None => kept.push((peer, place)),
+/// Two peers with one address have their counts and health apart, but in metrics they are told apart by a
+/// number.
+fn with_repeats_named(cx: &mut Context<'_>, peers: Vec<(Peer, Place)>) -> Vec<Peer> {
+    let mut named: Vec<(Peer, Place)> = Vec::new();
+    for (mut peer, place) in peers {
+        let same: Vec<_> = named.iter().filter(|(other, _)| other.addr == peer.addr).collect();
+        if let Some((_, first)) = same.first() {
+            let message = format!("peer is listed twice: {}", quote(&peer.addr.to_string()));
+            cx.out.push(
+                Diagnostic::warning(&place, message)
+                    .see(first, "the first is here")
+                    .help("for a larger share, give it a `weight`"),
+            );
+            peer.name = format!("{}#{}", peer.name, same.len() + 1);
         }
+        named.push((peer, place));
     }
-    kept.into_iter().map(|(peer, _)| peer).collect()
+    named.into_iter().map(|(peer, _)| peer).collect()
 }
