@@ -77,7 +77,7 @@ error_page = "502 =503 @sorry"
 
 [[server.location]]
 path = "@sorry"
-return = { status = 200, body = "sorry" }
+return = { status = 200, body = "sorry: $upstream_status" }
 
 [[server.location]]
 path = "/chat/"
@@ -117,7 +117,7 @@ server {
     proxy_pass http://DOWN; proxy_next_upstream off;
     error_page 502 =503 @sorry;
   }
-  location @sorry { return 200 sorry; }
+  location @sorry { return 200 "sorry: $upstream_status"; }
   location /chat/ {
     if ($arg_room = closed) { return 403; }
     rewrite ^/chat/(.*)$ /ws/$1 break;
@@ -160,7 +160,7 @@ async fn behaves(listen: SocketAddr) {
     fits("GET /circle", "", &["500 Internal"]).await;
     fits("GET /outer/x", "", &["X-Outer: 1", "outer"]).await;
     fits("GET /outer/inner/x", "", &["X-Outer: 1", "inner"]).await;
-    fits("GET /down", "", &["503 Service", "sorry"]).await;
+    fits("GET /down", "", &["503 Service", "sorry: 502"]).await;
     fits("GET /chat/lobby?room=closed", "", &["403 Forbidden"]).await;
     assert_eq!(ask("GET /silent", "").await, "");
 

@@ -55,7 +55,7 @@ impl Exchange<'_> {
             },
             upstream_addr,
             status: None,
-            told: None,
+            told: self.state.told.as_deref(),
             answer: None,
             number: self.number,
             upstream_port: self.route.upstream_port(),

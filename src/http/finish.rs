@@ -17,7 +17,7 @@ use crate::upstream::Lease;
 const CLIENT_GONE: u16 = 499;
 
 /// What the peers that were asked said, for variables.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Told {
     /// `$upstream_status`
     pub(super) statuses: String,

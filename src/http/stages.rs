@@ -101,6 +101,9 @@ pub(super) async fn act(
                 Err(refused) => break Outcome::Answer(refusal(exchange, &refused)),
             },
         };
+        if finish.told.asked.is_some() {
+            exchange.state.told = Some(Box::new(finish.told.clone()));
+        }
         match page(exchange, status) {
             None => break Outcome::Answer(answer),
             Some(Page::At(next)) => {

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use http::Method;
 use http::request::Parts;
 
+use super::finish::Told;
 use crate::config::model::Pattern;
 
 /// How often a path may change, as in nginx.
@@ -28,6 +29,8 @@ pub(super) struct State {
     pub(super) status: Option<u16>,
     /// The method, where it is not the client's any more.
     pub(super) method: Option<Method>,
+    /// What peers said before a page stood in.
+    pub(super) told: Option<Box<Told>>,
     /// `$proxy_host`, where variables tell it.
     pub(super) proxy_host: Option<String>,
     /// `$limit_req_status`; a request is limited once.
@@ -63,6 +66,7 @@ impl State {
             in_error_page: false,
             status: None,
             method: None,
+            told: None,
             proxy_host: None,
             limit_req_status: "",
             limit_conn_status: "",
