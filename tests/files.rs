@@ -19,7 +19,7 @@ root = "www"
 html_errors = true
 default_type = "text/plain"
 [log_format]
-short = "$request_method $uri $status $body_bytes_sent $arg_x"
+short = "$request_method $uri $status $body_bytes_sent $request_length $arg_x"
 [limit_conn_zone.tunnels]
 key = "$arg_who"
 [limit_req_zone.often]
@@ -59,7 +59,7 @@ proxy_pass = "http://$arg_to"
 const NGINX: &str = r#"
 root www;
 default_type text/plain;
-log_format short "$request_method $uri $status $body_bytes_sent $arg_x";
+log_format short "$request_method $uri $status $body_bytes_sent $request_length $arg_x";
 limit_conn_zone $arg_who zone=tunnels:1m;
 limit_req_zone $arg_who zone=often:1m rate=1r/m;
 server {
@@ -158,7 +158,7 @@ async fn behaves(folder: &Path, listen: SocketAddr, echo: SocketAddr) {
     let lines = eventually("a line", async || {
         std::fs::read_to_string(&log).ok().filter(|text| text.ends_with('\n'))
     });
-    assert_eq!(lines.await, "GET /page.html 200 10 %22\n");
+    assert_eq!(lines.await, "GET /page.html 200 10 67 %22\n");
 }
 
 #[tokio::test]

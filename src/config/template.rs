@@ -156,6 +156,10 @@ pub enum Var {
     SslSessionReused,
     /// `$ssl_session_id`: there is none where sessions are resumed by tickets
     SslSessionId,
+    /// `$pipe`: always `.`.
+    Pipe,
+    /// `$request_length`: what has come of the request.
+    RequestLength,
     /// `$limit_req_status`: `PASSED`, `DELAYED`, `REJECTED`, or with `_DRY_RUN`.
     LimitReqStatus,
     /// `$limit_conn_status`
@@ -204,7 +208,7 @@ pub enum CertificatePart {
 }
 
 /// Variables without a parameter, by name.
-const PLAIN: [(&str, Var); 79] = [
+const PLAIN: [(&str, Var); 80] = [
     ("host", Var::Host),
     ("remote_addr", Var::RemoteAddr),
     ("remote_port", Var::RemotePort),
@@ -235,7 +239,8 @@ const PLAIN: [(&str, Var); 79] = [
     ("ssl_ciphers", Var::Nothing),
     ("ssl_curves", Var::Nothing),
     ("ssl_early_data", Var::Nothing),
-    ("pipe", Var::Nothing),
+    ("pipe", Var::Pipe),
+    ("request_length", Var::RequestLength),
     ("limit_rate", Var::Nothing),
     ("remote_user", Var::Nothing),
     ("binary_remote_addr", Var::BinaryRemoteAddr),

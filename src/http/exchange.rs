@@ -58,6 +58,7 @@ impl Exchange<'_> {
             told: self.state.told.as_deref(),
             answer: None,
             number: self.number,
+            received: self.verdicts.received(),
             upstream_port: self.route.upstream_port(),
             request_id: &self.request_id,
         }

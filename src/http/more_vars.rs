@@ -64,6 +64,8 @@ pub(super) fn lookup(facts: &Facts<'_>, var: &Var, out: &mut String) {
             let asked = facts.told.and_then(|told| told.asked);
             asked.map(|asked| seconds(asked.elapsed()))
         }
+        Var::Pipe => Some(".".to_owned()),
+        Var::RequestLength => Some(facts.received.to_string()),
         Var::LimitReqStatus => Some(facts.state.limit_req_status.to_owned()),
         Var::LimitConnStatus => Some(facts.state.limit_conn_status.to_owned()),
         Var::SslSessionReused => {

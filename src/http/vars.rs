@@ -39,6 +39,8 @@ pub(super) struct Facts<'a> {
     pub(super) answer: Option<&'a HeaderMap>,
     /// Which request of the connection it is.
     pub(super) number: u64,
+    /// Bytes that have come of it.
+    pub(super) received: u64,
     /// `$proxy_port`
     pub(super) upstream_port: &'a str,
     pub(super) request_id: &'a RequestId,

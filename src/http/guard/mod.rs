@@ -50,6 +50,8 @@ pub(super) struct Verdicts {
     spelling: Mutex<Option<Arc<[String]>>>,
     /// How long the connection is kept after the last answer, in milliseconds.
     keepalive: AtomicU64,
+    /// Bytes of the last request; only the reader changes it.
+    received: AtomicU64,
     /// Requests that have been answered in full.
     answered: AtomicU64,
     /// The reader, while nothing but the end of an answer starts its clock.
@@ -61,6 +63,16 @@ impl Verdicts {
     pub(super) fn of(&self, number: u64) -> Option<Refusal> {
         let refused = *self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         refused.filter(|(at, _)| *at == number).map(|(_, refusal)| refusal)
+    }
+
+    /// Bytes of the last request that have been let through, head and body.
+    pub(super) fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    fn receive(&self, len: usize, head: bool) {
+        let before = if head { 0 } else { self.received() };
+        self.received.store(before + len as u64, Ordering::Relaxed);
     }
 
     /// How names in the head of the answer are spelt.
@@ -239,6 +251,7 @@ impl Guard {
                 Step::Release(len) => {
                     self.released = len;
                     self.requests += u64::from(in_head);
+                    self.verdicts.receive(len, in_head);
                 }
                 Step::Skip(len) => self.raw.advance(len),
                 Step::More | Step::Hold => return Ok(false),
