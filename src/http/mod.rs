@@ -21,6 +21,7 @@ mod head;
 mod head_room;
 mod limiting;
 mod more_vars;
+mod pages;
 mod path;
 mod pool;
 mod redirects;

@@ -20,7 +20,10 @@ static PATTERNS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
 fuzz_target!(|data: &[u8]| {
     let mut input = Input::new(data);
     let paths: Vec<_> = (0..input.below(16)).map(|_| location(&mut input)).collect();
-    let table = RouteTable::new(&paths);
+    let mut table = RouteTable::default();
+    for (location, path) in paths.iter().enumerate() {
+        table.add(path, location, RouteTable::default());
+    }
     let names: Vec<Vec<_>> = (0..input.below(6))
         .map(|_| (0..input.below(4)).map(|_| name(&mut input)).collect())
         .collect();
@@ -47,7 +50,7 @@ fn location(input: &mut Input<'_>) -> LocationPath {
     match input.below(4) {
         0 => LocationPath::Exact(word(input, "/")),
         kind @ (1 | 2) => LocationPath::Prefix { path: word(input, "/"), no_regex: kind == 1 },
-        _ => LocationPath::Regex(PATTERNS[input.below(PATTERNS.len())].clone()),
+        _ => LocationPath::Regex(PATTERNS[input.below(PATTERNS.len())].clone().into()),
     }
 }
 
@@ -56,14 +59,14 @@ fn name(input: &mut Input<'_>) -> ServerName {
         0 => ServerName::Exact(word(input, "a")),
         1 => ServerName::Suffix(word(input, ".")),
         2 => ServerName::Prefix(word(input, "a") + "."),
-        _ => ServerName::Regex(PATTERNS[input.below(PATTERNS.len())].clone()),
+        _ => ServerName::Regex(PATTERNS[input.below(PATTERNS.len())].clone().into()),
     }
 }
 
 /// `=` first; then the longest prefix is remembered, and used at once when it has `^~`; then the
 /// regular expressions in the order of the file; then the remembered prefix.
 fn find_location(paths: &[LocationPath], path: &str) -> Option<Found> {
-    let whole = |location| Found { location, matched: path.len() };
+    let whole = |location| Found::new(location, path.len());
     for (location, candidate) in paths.iter().enumerate() {
         if matches!(candidate, LocationPath::Exact(exact) if exact == path) {
             return Some(whole(location));
@@ -75,14 +78,14 @@ fn find_location(paths: &[LocationPath], path: &str) -> Option<Found> {
             && path.get(..prefix.len()) == Some(prefix.as_str())
             && remembered.is_none_or(|(found, _)| found.matched < prefix.len())
         {
-            remembered = Some((Found { location, matched: prefix.len() }, *no_regex));
+            remembered = Some((Found::new(location, prefix.len()), *no_regex));
         }
     }
     if let Some((found, true)) = remembered {
         return Some(found);
     }
     for (location, candidate) in paths.iter().enumerate() {
-        if matches!(candidate, LocationPath::Regex(regex) if regex.is_match(path)) {
+        if matches!(candidate, LocationPath::Regex(pattern) if pattern.regex.is_match(path)) {
             return Some(whole(location));
         }
     }
@@ -123,6 +126,7 @@ fn find_server(servers: &[Vec<ServerName>], host: &str) -> usize {
     if let Some(server) = longest(&suffix).or_else(|| longest(&prefix)) {
         return server;
     }
-    let pattern = all().find(|(_, n)| matches!(n, ServerName::Regex(r) if r.is_match(host)));
+    let pattern = all()
+        .find(|(_, n)| matches!(n, ServerName::Regex(pattern) if pattern.regex.is_match(host)));
     pattern.map_or(99, |(server, _)| server)
 }

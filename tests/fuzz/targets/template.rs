@@ -128,6 +128,7 @@ fn map(
         source: template(&plain.source)?,
         variable: plain.variable.clone(),
         exact,
+        hostnames: false,
         patterns,
         default: template(&plain.default)?,
     };
