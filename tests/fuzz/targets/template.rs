@@ -167,7 +167,15 @@ fn stands_for(name: &str, maps: &[PlainMap], values: &Values) -> Option<String> 
     if let Some(header) = parameter("http_") {
         return Some(values.header(header).to_owned());
     }
-    if let Some(argument) = parameter("arg_") {
+    if let "content_type" | "content_length" = name {
+        return Some(values.header(name).to_owned());
+    }
+    if parameter("upstream_http_").or(parameter("sent_http_")).is_some()
+        || matches!(name.as_bytes(), [b'1'..=b'9'])
+    {
+        return Some("other".to_owned());
+    }
+    if let Some(argument) = name.strip_prefix("arg_") {
         return Some(format!("{argument}={}", values.0[2]));
     }
     if let Some(cookie) = parameter("cookie_") {
@@ -196,7 +204,63 @@ fn stands_for(name: &str, maps: &[PlainMap], values: &Values) -> Option<String> 
         | "ssl_protocol"
         | "ssl_cipher"
         | "ssl_server_name"
-        | "status" => Some("other".to_owned()),
+        | "status"
+        | "limit_req_status"
+        | "limit_conn_status"
+        | "request_body_file"
+        | "ssl_ciphers"
+        | "ssl_curves"
+        | "ssl_early_data"
+        | "pipe"
+        | "request_length"
+        | "limit_rate"
+        | "remote_user"
+        | "binary_remote_addr"
+        | "realip_remote_addr"
+        | "realip_remote_port"
+        | "proxy_protocol_addr"
+        | "proxy_protocol_port"
+        | "proxy_protocol_server_addr"
+        | "proxy_protocol_server_port"
+        | "proxy_port"
+        | "server_protocol"
+        | "request"
+        | "request_filename"
+        | "document_root"
+        | "realpath_root"
+        | "request_body"
+        | "connection"
+        | "connection_requests"
+        | "connection_time"
+        | "msec"
+        | "time_iso8601"
+        | "time_local"
+        | "pid"
+        | "hostname"
+        | "nginx_version"
+        | "request_time"
+        | "request_completion"
+        | "bytes_sent"
+        | "body_bytes_sent"
+        | "upstream_status"
+        | "upstream_connect_time"
+        | "upstream_header_time"
+        | "upstream_response_time"
+        | "ssl_session_reused"
+        | "ssl_session_id"
+        | "ssl_client_verify"
+        | "ssl_client_cert"
+        | "ssl_client_raw_cert"
+        | "ssl_client_escaped_cert"
+        | "ssl_client_s_dn"
+        | "ssl_client_i_dn"
+        | "ssl_client_s_dn_legacy"
+        | "ssl_client_i_dn_legacy"
+        | "ssl_client_serial"
+        | "ssl_client_fingerprint"
+        | "ssl_client_v_start"
+        | "ssl_client_v_end"
+        | "ssl_client_v_remain" => Some("other".to_owned()),
         _ => None,
     }
 }
