@@ -238,9 +238,13 @@ impl Upstream {
         }
     }
 
-    /// nginx's walks: another step for each peer that may not be picked, twenty at most.
+    /// nginx's walks: another step for each peer that may not be picked, twenty at most. An empty key is
+    /// nobody's.
     fn pick_by_key(&self, key: &[u8], tried: &[usize], now: Instant) -> Option<&Member> {
-        const STEPS: u32 = 20;
+        const STEPS: u32 = 21;
+        if key.is_empty() {
+            return None;
+        }
         let primaries: Vec<&Member> =
             self.members.iter().filter(|member| !member.config.backup).collect();
         let weights = primaries.iter().map(|member| member.config.weight);
