@@ -36,6 +36,12 @@ path = "/other/"
 alias = "www/folder/"
 expires = "1h"
 [[server.location]]
+path = "/told"
+try_files = ["/$arg_f", "=404"]
+[[server.location]]
+path = "/made"
+rewrite = ["^ /folder/$arg_f break"]
+[[server.location]]
 path = "/tried"
 try_files = ["/missing", "/page.html", "=404"]
 [[server.location]]
@@ -68,6 +74,8 @@ server {
   location / { }
   location /other/ { alias www/folder/; expires 1h; }
   location /folder { try_files $uri $uri/ =404; }
+  location /told { try_files /$arg_f =404; }
+  location /made { rewrite ^ /folder/$arg_f break; }
   location /tried { try_files /missing /page.html =404; }
   location /often { limit_req zone=often burst=1 nodelay; limit_req_status 429; return 200 in; }
   location /ws {
@@ -127,6 +135,10 @@ async fn behaves(folder: &Path, listen: SocketAddr, echo: SocketAddr) {
         let answer = ask(&format!("GET {climb}"), "").await;
         assert!(!answer.contains("\r\n\r\nsecret"), "{climb}: {answer}");
     }
+    fits("GET /told?f=page.html", "", &["200 OK", "0123456789"]).await;
+    fits("GET /told?f=../secret", "", &["404 "]).await;
+    fits("GET /made?f=index.html", "", &["200 OK", "index"]).await;
+    fits("GET /made?f=../../secret", "", &["400 "]).await;
     fits("GET /other/", "", &["max-age=3600", "Expires: ", "\r\n\r\nindex"]).await;
     fits("GET /tried/x", "", &["200 OK", "0123456789"]).await;
 

@@ -80,7 +80,7 @@ impl<'a> Attempts<'a> {
         let limit = self.rules.timeout_total;
         (self.rules.tries == 0 || tries < self.rules.tries as usize)
             && (limit.is_zero() || self.started.elapsed() < limit)
-            && tries < self.upstream.upstream.size()
+            && self.upstream.upstream.has_other(&self.tried)
     }
 
     /// Whether this failure may be another peer's success. `repeatable` says that the request can be

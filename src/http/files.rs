@@ -21,6 +21,9 @@ pub(super) async fn serve(exchange: &Exchange<'_>, files: &Files) -> Result<Answ
     if !matches!(*exchange.method(), Method::GET | Method::HEAD) {
         return Err(Refused::Returned(StatusCode::METHOD_NOT_ALLOWED).into());
     }
+    if climbs(&exchange.state.path) {
+        return Err(Refused::BadPath.into());
+    }
     let place = place(exchange, files, &exchange.state.path);
     if exchange.state.path.ends_with('/') {
         return Err(index(exchange, files, place).await);
@@ -83,7 +86,8 @@ pub(super) async fn try_files(
             paths.iter().map(|path| try_place(exchange, files, path)).zip(wanted).collect();
         let found = on_disk(move || {
             let is_there = |(place, folder): &(String, bool)| {
-                std::fs::metadata(place).is_ok_and(|found| found.is_dir() == *folder)
+                !climbs(place)
+                    && std::fs::metadata(place).is_ok_and(|found| found.is_dir() == *folder)
             };
             Ok(places.iter().position(is_there))
         });
@@ -112,6 +116,12 @@ fn try_place(exchange: &Exchange<'_>, files: &Files, path: &str) -> String {
 /// Where a path lies on the disk (`$request_filename`).
 pub(super) fn place(exchange: &Exchange<'_>, files: &Files, path: &str) -> String {
     exchange.facts("").place(files, path)
+}
+
+/// Whether a path leads out of the folder it begins in. What a client asked for has been normalised, but
+/// a script or `try_files` may make a path of what it said elsewhere.
+fn climbs(path: &str) -> bool {
+    path.split('/').any(|segment| segment == "..")
 }
 
 fn open(place: &str) -> io::Result<(File, Metadata)> {

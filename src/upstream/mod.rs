@@ -224,6 +224,11 @@ impl Upstream {
         Some(self.lease(&self.members[index], now))
     }
 
+    /// Whether there is another peer than those tried.
+    pub fn has_other(&self, tried: &[usize]) -> bool {
+        self.members.iter().any(|other| !other.config.down && !tried.contains(&other.place))
+    }
+
     /// What picks a peer of this request, where something does: the hash's key, or for `ip_hash` the
     /// bytes of the client's address that count.
     pub fn key(&self, values: &dyn Lookup, client: Option<IpAddr>) -> Vec<u8> {

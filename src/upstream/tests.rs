@@ -131,4 +131,5 @@ async fn two_peers_of_one_address_are_two() {
     assert_eq!(first.addr(), second.addr());
     assert!(first.place() != second.place() && first.peer() != second.peer());
     assert!(upstream.pick(&[0, 1], b"").is_none());
+    assert!(upstream.has_other(&[0]) && !upstream.has_other(&[0, 1]));
 }
