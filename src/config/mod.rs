@@ -25,6 +25,7 @@ pub mod template;
 mod tests;
 mod tree;
 mod units;
+pub mod url;
 mod validate;
 mod values;
 mod world;

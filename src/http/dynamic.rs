@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::generation::RouteUpstream;
 use super::respond::Refused;
 use crate::config::model::{self, Balance, PeerAddr, Proxy};
+use crate::config::url;
 use crate::metrics::TunnelSeries;
 use crate::relay::RouteKey;
 use crate::upstream::{ConnectOptions, Registry, Upstream};
@@ -50,19 +51,9 @@ pub(super) struct Url<'u> {
 }
 
 /// Takes an `http://` URL apart.
-pub(super) fn parse(url: &str) -> Option<Url<'_>> {
-    let rest = url.strip_prefix("http://")?;
-    let (authority, uri) = match rest.strip_prefix("unix:") {
-        Some(path) => match path.split_once(':') {
-            Some((path, uri)) => (&rest[..5 + path.len()], Some(uri)),
-            None => (rest, None),
-        },
-        None => match rest.find(['/', '?']) {
-            Some(at) => (&rest[..at], Some(&rest[at..])),
-            None => (rest, None),
-        },
-    };
-    let uri = uri.filter(|uri| !uri.is_empty());
+pub(super) fn parse(text: &str) -> Option<Url<'_>> {
+    let rest = text.strip_prefix("http://")?;
+    let (authority, uri) = url::split(rest);
     (!authority.is_empty()).then_some(Url { authority, uri })
 }
 

@@ -92,10 +92,7 @@ pub(super) async fn act(
         }
         Outcome::Switching(head, _) => (head.status(), head.headers_mut()),
     };
-    let mut facts = exchange.facts(&finish.record.upstream_addr);
-    facts.status = Some(status.as_u16());
-    facts.told = Some(&finish.told);
-    facts.answer = Some(headers);
+    let facts = answered(exchange, finish, status, headers);
     // What is refused here may still get a header that is always added.
     let expires = exchange.route.location.expires.as_ref().map(|value| value.expand(&facts));
     let added = rewrite::added_headers(&exchange.route.location.add_headers, &facts);
@@ -113,10 +110,7 @@ pub(super) async fn act(
     }
     if finish.log.is_some() {
         finish.record.request_id = exchange.request_id.get().into();
-        let mut facts = exchange.facts(&finish.record.upstream_addr);
-        facts.status = Some(status.as_u16());
-        facts.told = Some(&finish.told);
-        facts.answer = Some(headers);
+        let facts = answered(exchange, finish, status, headers);
         let mut lines = lines(exchange.route, &facts).into_iter();
         let first = lines.next();
         let also: Vec<_> = lines.collect();
@@ -125,6 +119,21 @@ pub(super) async fn act(
         finish.record.also = (!also.is_empty()).then(|| Box::new(also));
     }
     Some(outcome)
+}
+
+/// What variables stand for once there is an answer.
+fn answered<'f>(
+    exchange: &'f Exchange<'_>,
+    finish: &'f Finish,
+    status: StatusCode,
+    headers: &'f HeaderMap,
+) -> Facts<'f> {
+    Facts {
+        status: Some(status.as_u16()),
+        told: Some(&finish.told),
+        answer: Some(headers),
+        ..exchange.facts(&finish.record.upstream_addr)
+    }
 }
 
 /// Where a redirect leads, and how a client is asked who it is.

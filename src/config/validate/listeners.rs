@@ -147,8 +147,13 @@ impl Socket {
     /// Without certificates a server answers under those of the default server, as in nginx.
     fn report_bare(&self, cx: &mut Context<'_>) {
         let default = self.default_server();
-        let bare = self.bare.iter().find(|(server, _)| self.tls && *server == default);
-        if let Some((_, place)) = bare {
+        for (server, place) in self.bare.iter().filter(|_| self.tls) {
+            if *server != default {
+                let message =
+                    "server has no certificate: that of the port's default server is shown";
+                cx.warn(place, message, "write `ssl_certificate` and `ssl_certificate_key`");
+                continue;
+            }
             cx.error(
                 place,
                 "`ssl` needs a certificate: the server has no `ssl_certificate`",

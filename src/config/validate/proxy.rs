@@ -9,6 +9,7 @@ use crate::config::read::Fault;
 use crate::config::schema::{LocationKeys, ProxyKeys};
 use crate::config::source::At;
 use crate::config::template::Template;
+use crate::config::url;
 use crate::config::values::{Address, List, NextWord, RedirectValue, regex};
 
 /// `proxy_pass`, taken apart.
@@ -198,7 +199,7 @@ fn parse(text: &str) -> Result<Pass<'_>, (&'static str, String)> {
             return Err(("has no such scheme", "write `http://` or `https://`".to_owned()));
         }
     };
-    let (authority, uri) = split(rest);
+    let (authority, uri) = url::split(rest);
     if authority.is_empty() || authority == "unix:" {
         return Err(("has no host", "write such as `\"http://127.0.0.1:8888\"`".to_owned()));
     }
@@ -208,22 +209,6 @@ fn parse(text: &str) -> Result<Pass<'_>, (&'static str, String)> {
     }
     uri.map_or(Ok(()), check_uri)?;
     Ok(Pass { https, authority, uri })
-}
-
-/// Authority and path of a URL: `http://unix:/path:/uri` has a colon between them.
-fn split(rest: &str) -> (&str, Option<&str>) {
-    if let Some(path) = rest.strip_prefix("unix:") {
-        return match path.split_once(':') {
-            Some((path, uri)) => {
-                (&rest[.."unix:".len() + path.len()], (!uri.is_empty()).then_some(uri))
-            }
-            None => (rest, None),
-        };
-    }
-    match rest.find(['/', '?']) {
-        Some(at) => (&rest[..at], Some(&rest[at..])),
-        None => (rest, None),
-    }
 }
 
 fn check_uri(uri: &str) -> Result<(), (&'static str, String)> {
