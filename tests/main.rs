@@ -13,6 +13,7 @@
 )]
 
 mod bad_reloads;
+mod bodies;
 mod client_certificates;
 mod dead_peers;
 mod drop_in;

@@ -7,7 +7,7 @@ const NGINX: &str = "1.22.1";
 const WITH: [&str; 2] = ["http_ssl", "http_realip"];
 
 /// Modules that nginx has unless it is told not to, and whose directives do not work here.
-const WITHOUT: [&str; 17] = [
+const WITHOUT: [&str; 15] = [
     "auth_basic",
     "autoindex",
     "browser",
@@ -16,13 +16,11 @@ const WITHOUT: [&str; 17] = [
     "fastcgi",
     "geo",
     "grpc",
-    "gzip",
     "memcached",
     "mirror",
     "referer",
     "scgi",
     "split_clients",
-    "ssi",
     "userid",
     "uwsgi",
 ];

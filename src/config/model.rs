@@ -13,7 +13,7 @@ use http::HeaderName;
 use ipnet::IpNet;
 use regex::Regex;
 
-use super::template::Template;
+use super::template::{Template, Var};
 
 /// One whole configuration.
 #[derive(Clone, Debug)]
@@ -327,6 +327,10 @@ pub struct Location {
     pub expires: Option<Template>,
     /// Errors have a page of HTML.
     pub html_errors: bool,
+    /// `ssi`: its documents have commands in them.
+    pub ssi: Option<Ssi>,
+    /// `gzip`
+    pub gzip: Option<Gzip>,
     /// What it does.
     pub action: Action,
     /// `allow` and `deny`, in order; the first that fits decides, none allows.
@@ -341,6 +345,66 @@ pub struct Location {
     pub client_body_buffer_size: u64,
     /// Where requests are logged.
     pub access_logs: Vec<AccessLog>,
+}
+
+/// How documents with commands in them are processed.
+#[derive(Clone, Debug)]
+pub struct Ssi {
+    /// What types documents have; `*` is any.
+    pub types: Vec<String>,
+    /// What fails leaves no trace in the answer.
+    pub silent_errors: bool,
+    /// The date of the document is told.
+    pub last_modified: bool,
+    /// The variables of the configuration's own.
+    pub own: Arc<BTreeMap<String, Var>>,
+}
+
+impl Ssi {
+    /// What a name in a document stands for.
+    pub fn variable(&self, name: &str) -> Option<Template> {
+        self.own.get(name).cloned().or_else(|| Var::built_in(name)).map(Template::of)
+    }
+}
+
+/// How answers are compressed.
+#[derive(Clone, Debug)]
+pub struct Gzip {
+    /// Of which types; `*` is any.
+    pub types: Vec<String>,
+    /// From how many bytes on.
+    pub min_length: u64,
+    /// How hard it is tried.
+    pub level: u32,
+    /// `Vary: Accept-Encoding` is told.
+    pub vary: bool,
+    /// What other proxies ask for is compressed when one of these holds.
+    pub proxied: Vec<GzipProxied>,
+    /// For HTTP/1.0 as well.
+    pub http_1_0: bool,
+}
+
+/// When an answer for another proxy is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GzipProxied {
+    /// Never.
+    Off,
+    /// It has an `Expires` that has passed.
+    Expired,
+    /// By `Cache-Control: no-cache`
+    NoCache,
+    /// By `Cache-Control: no-store`
+    NoStore,
+    /// By `Cache-Control: private`
+    Private,
+    /// It has no `Last-Modified`.
+    NoLastModified,
+    /// It has no `ETag`.
+    NoEtag,
+    /// The request has an `Authorization`.
+    Auth,
+    /// Always.
+    Any,
 }
 
 /// One header of `add_header`.

@@ -11,13 +11,13 @@ use std::path::PathBuf;
 
 use http::HeaderName;
 
-use super::model::{Balance, LocationPath, LogLevel, RealIpHeader, ServerName};
+use super::model::{Balance, GzipProxied, LocationPath, LogLevel, RealIpHeader, ServerName};
 use super::section::section;
 use super::values::{
-    AccessLogValue, AddHeaders, Address, Cidr, ErrorLog, ErrorPageValue, Headers, Inherit, Int,
-    LimitConn, LimitReq, List, Listen, LogFormats, MapValues, Named, NextWord, OriginValue,
-    PeerValue, Percent, Rate, RedirectValue, ReturnValue, Size, SizeOrOff, Steps, Tables, Text,
-    Time, TimeOrOff, Timeout, TlsVersion, Token, Types, VerifyWord, Workers, Written,
+    AccessLogValue, AddHeaders, Address, Cidr, ErrorLog, ErrorPageValue, Headers, HttpVersion,
+    Inherit, Int, LimitConn, LimitReq, List, Listen, LogFormats, MapValues, Named, NextWord,
+    OriginValue, PeerValue, Percent, Rate, RedirectValue, ReturnValue, Size, SizeOrOff, Steps,
+    Tables, Text, Time, TimeOrOff, Timeout, TlsVersion, Token, Types, VerifyWord, Workers, Written,
 };
 
 section! {
@@ -251,7 +251,7 @@ section! {
 section! {
     /// Keys of a location that may also stand in `[[server]]` and at the top of the file, as
     /// defaults.
-    struct LocationKeys as "[[server.location]], [[server]], or the top" with proxy: ProxyKeys, proxy_ssl: ProxySslKeys, files: FileKeys, limits: LimitKeys {
+    struct LocationKeys as "[[server.location]], [[server]], or the top" with proxy: ProxyKeys, proxy_ssl: ProxySslKeys, files: FileKeys, bodies: BodyKeys, limits: LimitKeys {
         /// Headers added to the answer, with variables; add to those of outer sections. A value may be a
         /// table, `{ value = "…", always = true }`: then the header is added whatever the status.
         add_header: AddHeaders { unset("none"); "same"; N }
@@ -337,6 +337,34 @@ section! {
         expires: Text { default("off"); "same"; N }
         /// Errors and redirects have a body of HTML, as nginx's have, instead of plain text.
         html_errors: bool { default(false); "always so"; N }
+    }
+}
+
+section! {
+    /// What becomes of the bodies of answers. These keys too may stand further up, as defaults.
+    struct BodyKeys as "[[server.location]], [[server]], or the top: bodies" {
+        /// Commands in documents are run: `include`, `echo`, `set`, `if`, `config errmsg`.
+        ssi: bool { default(false); "same"; N }
+        /// The types of documents, besides `text/html`; `"*"` is any.
+        ssi_types: List<Text> { default([]); "same"; N }
+        /// A command that fails leaves no trace in the answer.
+        ssi_silent_errors: bool { default(false); "same"; N }
+        /// Documents keep their `Last-Modified` and `ETag`.
+        ssi_last_modified: bool { default(false); "same"; N }
+        /// Answers are compressed for clients that take that; those that come compressed stay as they are.
+        gzip: bool { default(false); "same"; N }
+        /// Of which types, besides `text/html`; `"*"` is any.
+        gzip_types: List<Text> { default([]); "same"; N }
+        /// From how many bytes on, where the length is known.
+        gzip_min_length: Size<0, 1_073_741_824> { default("20"); "same"; N }
+        /// From 1, fast, to 9, small.
+        gzip_comp_level: Int<1, 9> { default(1); "same"; N }
+        /// What could be compressed says `Vary: Accept-Encoding`.
+        gzip_vary: bool { default(false); "same"; N }
+        /// When answers for other proxies are (requests with `Via`): one of these holds.
+        gzip_proxied: List<GzipProxied> { default(["off"]); "same"; N }
+        /// The lowest version of HTTP that compressed answers go to.
+        gzip_http_version: HttpVersion { default("1.1"); "same"; N }
     }
 }
 

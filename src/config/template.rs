@@ -208,7 +208,7 @@ pub enum CertificatePart {
 }
 
 /// Variables without a parameter, by name.
-const PLAIN: [(&str, Var); 80] = [
+const PLAIN: [(&str, Var); 81] = [
     ("host", Var::Host),
     ("remote_addr", Var::RemoteAddr),
     ("remote_port", Var::RemotePort),
@@ -239,6 +239,7 @@ const PLAIN: [(&str, Var); 80] = [
     ("ssl_ciphers", Var::Nothing),
     ("ssl_curves", Var::Nothing),
     ("ssl_early_data", Var::Nothing),
+    ("gzip_ratio", Var::Nothing),
     ("pipe", Var::Pipe),
     ("request_length", Var::RequestLength),
     ("limit_rate", Var::Nothing),
@@ -366,6 +367,11 @@ impl Template {
     /// A template without variables.
     pub fn literal(text: &str) -> Self {
         Self { parts: vec![Part::Text(text.to_owned())] }
+    }
+
+    /// Just a variable.
+    pub(super) fn of(var: Var) -> Self {
+        Self { parts: vec![Part::Var(var)] }
     }
 
     /// Parses `text`; `known` tells what a name stands for.

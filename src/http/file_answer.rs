@@ -23,6 +23,7 @@ use tokio::task::JoinHandle;
 use super::body::{Body, BodyError, empty};
 use super::exchange::Exchange;
 use super::respond::{Refused, set};
+use super::ssi;
 use crate::config::model::Types;
 
 /// Bytes read at once.
@@ -46,7 +47,10 @@ pub(super) fn answer(exchange: &Exchange<'_>, file: File, metadata: &Metadata) -
     if let Ok(kind) = HeaderValue::from_str(&kind) {
         response.headers_mut().insert(CONTENT_TYPE, kind);
     }
-    let (start, end) = match version.range(headers, len) {
+    let location = &exchange.route.location;
+    let whole = location.ssi.as_ref().is_some_and(|ssi| ssi::is_document(response.headers(), ssi));
+    let range = if whole { Range::All } else { version.range(headers, len) };
+    let (start, end) = match range {
         Range::All => {
             response.headers_mut().insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
             (0, len)

@@ -87,6 +87,8 @@ pub(super) struct Finish {
     /// It asked for a WebSocket: its time is no request's latency.
     pub(super) upgrade: bool,
     passed_on: bool,
+    /// It is for a part of an answer: neither counted nor logged.
+    part: bool,
 }
 
 impl Finish {
@@ -103,7 +105,15 @@ impl Finish {
             taken: Vec::new(),
             upgrade: false,
             passed_on: false,
+            part: false,
         }
+    }
+
+    /// That of a request made here for a part of an answer.
+    pub(super) fn of_part(verdicts: Arc<Verdicts>) -> Self {
+        let mut finish = Self::new(verdicts);
+        finish.part = true;
+        finish
     }
 
     /// The answer's status is known.
@@ -133,6 +143,9 @@ impl Finish {
 
 impl Drop for Finish {
     fn drop(&mut self) {
+        if self.part {
+            return;
+        }
         self.verdicts.answered();
         let took = self.started.elapsed();
         if let Some(series) = &self.series {

@@ -12,9 +12,11 @@ use super::finish::Finish;
 use super::forward::Answer;
 use super::freshness;
 use super::generation::Route;
+use super::gzip;
 use super::respond::{self, Refused};
 use super::rewrite;
 use super::script::Stop;
+use super::ssi;
 use super::state::Cycle;
 use super::vars::{self, Facts};
 use crate::access_log::{Also, escaping};
@@ -81,17 +83,33 @@ pub(super) async fn act(
             Some(Page::Answer(answer)) => break Outcome::Answer(*answer),
         }
     };
-    let (status, headers) = match &mut outcome {
-        Outcome::Answer((response, _)) => {
-            if let Some(status) = exchange.state.status {
-                *response.status_mut() = StatusCode::from_u16(status).unwrap_or(response.status());
-            }
-            let (status, headers) = (response.status(), response.headers_mut());
-            keep(kept, status, headers);
-            (status, headers)
+    if let Outcome::Answer(answer) = outcome {
+        outcome = Outcome::Answer(ssi::process(exchange, answer).await);
+    }
+    if let Outcome::Answer((response, _)) = &mut outcome {
+        if let Some(status) = exchange.state.status {
+            *response.status_mut() = StatusCode::from_u16(status).unwrap_or(response.status());
         }
+        keep(kept, response.status(), response.headers_mut());
+    }
+    tell(exchange, finish, &mut outcome);
+    if let Outcome::Answer((response, _)) = &mut outcome {
+        gzip::compress(exchange, response);
+    }
+    log(exchange, finish, &mut outcome);
+    Some(outcome)
+}
+
+fn head(outcome: &mut Outcome) -> (StatusCode, &mut HeaderMap) {
+    match outcome {
+        Outcome::Answer((response, _)) => (response.status(), response.headers_mut()),
         Outcome::Switching(head, _) => (head.status(), head.headers_mut()),
-    };
+    }
+}
+
+/// `add_header` and `expires`.
+fn tell(exchange: &Exchange<'_>, finish: &Finish, outcome: &mut Outcome) {
+    let (status, headers) = head(outcome);
     let facts = answered(exchange, finish, status, headers);
     // What is refused here may still get a header that is always added.
     let expires = exchange.route.location.expires.as_ref().map(|value| value.expand(&facts));
@@ -108,17 +126,21 @@ pub(super) async fn act(
     if let Some(value) = expires {
         freshness::tell(&value, status, headers);
     }
-    if finish.log.is_some() {
-        finish.record.request_id = exchange.request_id.get().into();
-        let facts = answered(exchange, finish, status, headers);
-        let mut lines = lines(exchange.route, &facts).into_iter();
-        let first = lines.next();
-        let also: Vec<_> = lines.collect();
-        (finish.log, finish.record.line) =
-            first.map_or((None, None), |(log, line)| (Some(log), line));
-        finish.record.also = (!also.is_empty()).then(|| Box::new(also));
+}
+
+/// `access_log`: as much of the lines as is known.
+fn log(exchange: &Exchange<'_>, finish: &mut Finish, outcome: &mut Outcome) {
+    if finish.log.is_none() {
+        return;
     }
-    Some(outcome)
+    let (status, headers) = head(outcome);
+    finish.record.request_id = exchange.request_id.get().into();
+    let facts = answered(exchange, finish, status, headers);
+    let mut lines = lines(exchange.route, &facts).into_iter();
+    let first = lines.next();
+    let also: Vec<_> = lines.collect();
+    (finish.log, finish.record.line) = first.map_or((None, None), |(log, line)| (Some(log), line));
+    finish.record.also = (!also.is_empty()).then(|| Box::new(also));
 }
 
 /// What variables stand for once there is an answer.

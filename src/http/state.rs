@@ -1,6 +1,8 @@
 //! What changes about a request on its way to an answer: its path, its arguments, the variables that
 //! are set, and how often it has been sent on inside. Pure.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use http::Method;
 use http::request::Parts;
@@ -41,6 +43,10 @@ pub(super) struct State {
     pub(super) body: Option<Bytes>,
     /// The body has gone to a peer.
     pub(super) body_is_gone: bool,
+    /// How many requests it was made for, each for the sake of the other.
+    pub(super) depth: u8,
+    /// What `<!--# set -->` has set.
+    pub(super) ssi: BTreeMap<String, String>,
     /// Changes of the path that are left.
     changes: u8,
     /// The variables of the configuration's own, by their numbers.
@@ -72,10 +78,33 @@ impl State {
             limit_conn_status: "",
             body: None,
             body_is_gone: false,
+            depth: 0,
+            ssi: BTreeMap::new(),
             changes: CHANGES,
             own: Vec::new(),
             captures: Captures::default(),
         }
+    }
+
+    /// That of a request for a part of the answer: what has been set is set there, too.
+    pub(super) fn of_part(&self, path: String, args: String) -> Self {
+        Self {
+            args: Some(args),
+            rewritten: true,
+            internal: true,
+            method: Some(Method::GET),
+            limit_req_status: self.limit_req_status,
+            limit_conn_status: self.limit_conn_status,
+            depth: self.depth + 1,
+            ssi: self.ssi.clone(),
+            own: self.own.clone(),
+            ..Self::new(path)
+        }
+    }
+
+    /// Takes over what has been set there.
+    pub(super) fn take_over(&mut self, part: Self) {
+        (self.ssi, self.own) = (part.ssi, part.own);
     }
 
     /// `$args`

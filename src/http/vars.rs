@@ -47,7 +47,7 @@ pub(super) struct Facts<'a> {
 }
 
 /// `$request_id`: made when somebody asks for it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct RequestId(OnceLock<String>);
 
 impl RequestId {

@@ -31,7 +31,6 @@ pub(super) const NGINX: &[(&str, &str)] = &[
     ("proxy_request_buffering", "leave it out: bodies are always streamed"),
     ("proxy_buffers", "leave it out: answers are always streamed"),
     ("proxy_buffer_size", "leave it out: answers are always streamed"),
-    ("gzip", "leave it out: answers are passed through as they are"),
     ("ssl_prefer_server_ciphers", "leave it out: the cipher suites are all good ones"),
     ("ssl_dhparam", "leave it out: key exchange is over elliptic curves"),
     ("ssl_ecdh_curve", "leave it out: the curves are all good ones"),

@@ -169,9 +169,33 @@ impl Mapper<'_> {
             "error_log" => {
                 self.out.differs(place, "\"error_log\" is left out: there is one for the process");
             }
-            _ if self.tls(directive, out) => {}
+            _ if self.tls(directive, out) || self.bodies(directive, out) => {}
             _ => self.by_table(directive),
         }
+    }
+
+    /// What becomes of bodies; whether the directive is of that.
+    fn bodies(&mut self, directive: &Directive, out: &mut Emit) -> bool {
+        let (name, place) = (&directive.name, directive.place());
+        match name.as_str() {
+            "ssi" | "ssi_last_modified" | "ssi_silent_errors" | "gzip" | "gzip_vary" => {
+                out.flag(name, place, directive.arg(0).eq_ignore_ascii_case("on"));
+            }
+            "ssi_types" | "gzip_types" | "gzip_proxied" => {
+                for arg in &directive.args {
+                    out.push(name, text(&arg.place, arg.value.clone()));
+                }
+            }
+            "gzip_comp_level" => self.counted(directive, out),
+            "gzip_http_version" => out.text(name, place, directive.arg(0)),
+            "gzip_min_length" => {
+                if let Some(size) = self.size(directive) {
+                    out.text(name, place, size);
+                }
+            }
+            _ => return false,
+        }
+        true
     }
 
     /// TLS towards clients; whether the directive is of that.

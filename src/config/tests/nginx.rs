@@ -145,7 +145,7 @@ fn what_cannot_be_carried_over_is_refused_by_name_with_the_reason() {
     for inside in ["auth_basic off;", "limit_rate 0;", "satisfy all;", "gzip off;", "root /srv;"] {
         assert_eq!(said(&around(inside)), "", "{inside}");
     }
-    assert!(said(&around("gzip on;")).starts_with("wayhold: [warn] \"gzip\" is left out"));
+    assert!(said(&around("gunzip on;")).starts_with("wayhold: [warn] \"gunzip\" is left out"));
 }
 
 #[test]

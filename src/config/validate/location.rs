@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::header::HOST;
 
 use super::script::{self, Around, Script};
-use super::{Context, files, headers, limits, proxy};
+use super::{Context, bodies, files, headers, limits, proxy};
 use crate::config::diagnostic::{Diagnostic, quote};
 use crate::config::model::{
     AccessLog, AccessRule, Action, Location, LocationPath, LogFormat, RealIp, Who,
@@ -233,6 +233,7 @@ fn build(cx: &mut Context<'_>, parts: Parts<'_>, levels: &Levels<'_>) -> Locatio
         // `files` has them
         files: file_keys,
         limits: limit_keys,
+        bodies: body_keys,
         websocket: _,
         // `access` takes them from one section
         allow: _,
@@ -274,6 +275,8 @@ fn build(cx: &mut Context<'_>, parts: Parts<'_>, levels: &Levels<'_>) -> Locatio
         types: files::types(file_keys),
         redirects: files::redirects(file_keys),
         expires: files::expires(cx, file_keys),
+        ssi: bodies::ssi(cx, body_keys),
+        gzip: bodies::gzip(body_keys),
         html_errors: file_keys.html_errors.with_default().value,
         action,
         access: access(cx, levels),

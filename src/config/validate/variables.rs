@@ -87,6 +87,19 @@ impl Variables {
         }
     }
 
+    /// All of them but those built in.
+    pub(super) fn by_name(&mut self, out: &mut Diagnostics) -> Arc<BTreeMap<String, Var>> {
+        let mut known: BTreeMap<_, _> =
+            self.own.iter().map(|(name, number)| (name.clone(), Var::Own(*number))).collect();
+        let names: Vec<_> = self.sections.keys().cloned().collect();
+        for name in names {
+            if let Some(map) = self.build(&name, out) {
+                known.insert(name, Var::Map(map));
+            }
+        }
+        Arc::new(known)
+    }
+
     /// Builds every map, those that nobody refers to as well: their faults count too.
     pub(super) fn build_all(&mut self, out: &mut Diagnostics) {
         let names: Vec<_> = self.sections.keys().cloned().collect();

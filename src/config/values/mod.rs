@@ -42,7 +42,9 @@ pub(super) use peer::{PeerTable, PeerValue};
 pub(super) use redirect::RedirectValue;
 pub(super) use script::{ConditionValue, StepTable, Steps, TestValue};
 pub(super) use who::Cidr;
-pub(super) use words::{Inherit, NextWord, OriginValue, TlsVersion, Token, VerifyWord};
+pub(super) use words::{
+    HttpVersion, Inherit, NextWord, OriginValue, TlsVersion, Token, VerifyWord,
+};
 
 /// Text that some other check takes further.
 pub(super) type Text = String;

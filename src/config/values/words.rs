@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
-use crate::config::model::Balance;
+use crate::config::model::{Balance, GzipProxied};
 use crate::config::read::{Fault, FromText, one_of};
 
 impl FromText for Balance {
@@ -32,6 +32,49 @@ impl FromText for Balance {
         json!({ "enum": [
             "least_conn", "round_robin", "random", "hash", "consistent_hash", "ip_hash",
         ] })
+    }
+}
+
+const GZIP_PROXIED: [(&str, GzipProxied); 9] = [
+    ("off", GzipProxied::Off),
+    ("expired", GzipProxied::Expired),
+    ("no-cache", GzipProxied::NoCache),
+    ("no-store", GzipProxied::NoStore),
+    ("private", GzipProxied::Private),
+    ("no_last_modified", GzipProxied::NoLastModified),
+    ("no_etag", GzipProxied::NoEtag),
+    ("auth", GzipProxied::Auth),
+    ("any", GzipProxied::Any),
+];
+
+impl FromText for GzipProxied {
+    const TYPE: &'static str = "condition";
+
+    fn from_text(text: &str) -> Result<Self, Fault> {
+        one_of(text, &GZIP_PROXIED)
+    }
+
+    fn schema() -> Value {
+        json!({ "enum": GZIP_PROXIED.map(|(name, _)| name) })
+    }
+}
+
+/// A version of HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::config) enum HttpVersion {
+    V1_0,
+    V1_1,
+}
+
+impl FromText for HttpVersion {
+    const TYPE: &'static str = "1.0 or 1.1";
+
+    fn from_text(text: &str) -> Result<Self, Fault> {
+        one_of(text, &[("1.0", Self::V1_0), ("1.1", Self::V1_1)])
+    }
+
+    fn schema() -> Value {
+        json!({ "enum": ["1.0", "1.1"] })
     }
 }
 

@@ -111,6 +111,8 @@ fn nowhere() -> Location {
         redirects: crate::config::model::Redirects::default(),
         expires: None,
         html_errors: false,
+        ssi: None,
+        gzip: None,
         access_logs: Vec::new(),
     }
 }

@@ -1,6 +1,6 @@
 //! Of filters and handlers beside the core.
 
-use super::How::{Nothing, Off, OffDiffers, Refused};
+use super::How::{Done, Nothing, Off, OffDiffers, Refused};
 use super::Row;
 use super::reasons::{
     AS_IT_CAME, FILES, FILES_NEEDED, NO_SUCH, NOT_YET, OTHER_FILTER, OTHER_MODULE, TABLES,
@@ -31,15 +31,15 @@ pub(super) const ROWS: &[Row] = &[
     ("geoip_proxy_recursive", "h", "flag", Nothing(OTHER_MODULE)),
     ("gunzip", "hsl", "flag", OffDiffers(AS_IT_CAME)),
     ("gunzip_buffers", "hsl", "2", Nothing(AS_IT_CAME)),
-    ("gzip", "hslj", "flag", OffDiffers(AS_IT_CAME)),
-    ("gzip_buffers", "hsl", "2", Nothing(AS_IT_CAME)),
-    ("gzip_comp_level", "hsl", "1", Nothing(AS_IT_CAME)),
+    ("gzip", "hslj", "flag", Done),
+    ("gzip_buffers", "hsl", "2", Nothing(TABLES)),
+    ("gzip_comp_level", "hsl", "1", Done),
     ("gzip_hash", "hsl", "1", Nothing(TABLES)),
-    ("gzip_min_length", "hsl", "1", Nothing(AS_IT_CAME)),
-    ("gzip_no_buffer", "hsl", "flag", Nothing(AS_IT_CAME)),
+    ("gzip_min_length", "hsl", "1", Done),
+    ("gzip_no_buffer", "hsl", "flag", Nothing(TABLES)),
     ("gzip_static", "hsl", "1", Nothing(FILES)),
-    ("gzip_types", "hsl", "1+", Nothing(AS_IT_CAME)),
-    ("gzip_window", "hsl", "1", Nothing(AS_IT_CAME)),
+    ("gzip_types", "hsl", "1+", Done),
+    ("gzip_window", "hsl", "1", Nothing(TABLES)),
     ("image_filter", "l", "1,2,3", Off(OTHER_FILTER)),
     ("image_filter_buffer", "hsl", "1", Nothing(OTHER_MODULE)),
     ("image_filter_interlace", "hsl", "flag", Nothing(OTHER_MODULE)),
@@ -71,12 +71,12 @@ pub(super) const ROWS: &[Row] = &[
     ("slice", "hsl", "1", Off(OTHER_FILTER)),
     ("source_charset", "hslj", "1", Nothing(AS_IT_CAME)),
     ("split_clients", "h", "{2", Refused(NOT_YET)),
-    ("ssi", "hslj", "flag", Off(OTHER_FILTER)),
+    ("ssi", "hslj", "flag", Done),
     ("ssi_ignore_recycled_buffers", "hsl", "flag", Nothing(OTHER_MODULE)),
-    ("ssi_last_modified", "hsl", "flag", Nothing(OTHER_MODULE)),
+    ("ssi_last_modified", "hsl", "flag", Done),
     ("ssi_min_file_chunk", "hsl", "1", Nothing(OTHER_MODULE)),
-    ("ssi_silent_errors", "hsl", "flag", Nothing(OTHER_MODULE)),
-    ("ssi_types", "hsl", "1+", Nothing(OTHER_MODULE)),
+    ("ssi_silent_errors", "hsl", "flag", Done),
+    ("ssi_types", "hsl", "1+", Done),
     ("ssi_value_length", "hsl", "1", Nothing(OTHER_MODULE)),
     ("sub_filter", "hsl", "2", Off(OTHER_FILTER)),
     ("sub_filter_last_modified", "hsl", "flag", Nothing(OTHER_MODULE)),
