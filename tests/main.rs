@@ -24,6 +24,7 @@ mod files;
 mod hostile;
 mod http;
 mod layers;
+mod logs;
 mod nginx;
 mod process;
 mod reload;

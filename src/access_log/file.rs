@@ -1,7 +1,8 @@
 //! A log file that can be opened again under its name, after a rotation moved it away.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// An open log file.
@@ -26,6 +27,16 @@ impl ReopenableFile {
     /// Whether nothing stands in it.
     pub fn is_empty(&self) -> bool {
         self.file.metadata().is_ok_and(|metadata| metadata.len() == 0)
+    }
+
+    /// Whether its name still leads to it.
+    pub(super) fn is_current(&self) -> bool {
+        let same =
+            |named: Metadata, own: Metadata| (named.dev(), named.ino()) == (own.dev(), own.ino());
+        match (std::fs::metadata(&self.path), self.file.metadata()) {
+            (Ok(named), Ok(own)) => same(named, own),
+            _ => false,
+        }
     }
 
     /// Its name.

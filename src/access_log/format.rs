@@ -94,12 +94,27 @@ fn decimal(time: Duration) -> String {
 pub fn escaping(escape: Escape) -> fn(&str) -> String {
     match escape {
         Escape::Default => |text| escaped(or_dash(text)),
-        Escape::Json => |text| {
-            let quoted = Value::from(text).to_string();
-            quoted[1..quoted.len() - 1].to_owned()
-        },
+        Escape::Json => in_json,
         Escape::None => str::to_owned,
     }
+}
+
+/// For a string of JSON, as nginx writes it: in capitals.
+fn in_json(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
+            c if c < ' ' => out.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out
 }
 
 /// One JSON object; fields without a value are left out.
@@ -232,6 +247,14 @@ mod tests {
             "192.0.2.1 - - [24/Nov/2025:16:00:00 +0000] \
              \"GET /ws?token=***&room=\\x221\\x22 HTTP/1.1\" 101 42 \"-\" \"t\\xC3\\xA9st\"\n"
         );
+    }
+
+    #[test]
+    fn strings_of_json_hold_any_text() {
+        let text: String = (0..0x100).filter_map(char::from_u32).collect();
+        let quoted = format!("\"{}\"", in_json(&text));
+        assert_eq!(serde_json::from_str::<String>(&quoted).unwrap(), text);
+        assert_eq!(in_json("\u{1b}"), "\\u001B");
     }
 
     #[test]

@@ -6,6 +6,9 @@ pub mod file;
 mod format;
 mod record;
 mod redact;
+mod target;
+mod thread;
+mod told;
 mod writer;
 
 pub use format::escaping;

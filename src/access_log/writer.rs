@@ -1,31 +1,30 @@
-//! The thread that makes and writes the lines, and the handles that feed it.
+//! The handles that feed the thread which writes.
 
-use std::collections::HashMap;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, SyncSender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::mpsc::{self, SyncSender};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use super::file::ReopenableFile;
 use super::format::{self, Event};
 use super::record::{Also, Record, TunnelStats};
-use crate::config::model::{self, LogFormat};
+use super::target::{Shared, Target, lock};
+use super::thread::{Files, Thread};
+use super::told::Told;
+use crate::config::model::{self, LogFormat, LogPath};
 use crate::ending::Ending;
 
 /// Lines that may wait for the disk; beyond it they are dropped and counted.
 const QUEUE: usize = 65_536;
-/// Bytes gathered before they are written, while more lines wait.
-const BATCH: usize = 64 * 1024;
 /// How long the end of the process waits for a disk that hangs.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the thread is told.
 #[derive(Debug)]
-enum Task {
+pub(super) enum Task {
     Line(Log, Job),
     Reopen,
     Flush(SyncSender<()>),
@@ -33,25 +32,10 @@ enum Task {
 
 /// A line to be made.
 #[derive(Debug)]
-enum Job {
+pub(super) enum Job {
     Request(Box<Record>),
     Open(Box<Record>),
     Close(Box<Record>, Ending, TunnelStats),
-}
-
-/// The open files. Logs of equal path share one.
-type Targets = Mutex<HashMap<PathBuf, Weak<Mutex<Target>>>>;
-
-/// A file and what waits to be written to it.
-#[derive(Debug)]
-struct Target {
-    file: ReopenableFile,
-    batch: Vec<u8>,
-    lines: u64,
-    /// The last write failed, and that has been said.
-    failing: bool,
-    /// The file ends in the middle of a line.
-    torn: bool,
 }
 
 /// Told how many lines were lost.
@@ -60,7 +44,7 @@ type OnLoss = Arc<dyn Fn(u64) + Send + Sync>;
 /// The thread, from outside. Lives as long as the process.
 pub struct Writer {
     tasks: SyncSender<Task>,
-    targets: Arc<Targets>,
+    files: Arc<Mutex<Files>>,
     /// The files are to be opened again, and the queue had no room to say so: a disk hangs.
     reopen: Arc<AtomicBool>,
     lost: OnLoss,
@@ -68,7 +52,7 @@ pub struct Writer {
 
 impl std::fmt::Debug for Writer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Writer").field("targets", &self.targets).finish_non_exhaustive()
+        f.debug_struct("Writer").field("files", &self.files).finish_non_exhaustive()
     }
 }
 
@@ -79,50 +63,61 @@ pub struct Log(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     writer: Arc<Writer>,
-    target: Arc<Mutex<Target>>,
+    place: Place,
     format: LogFormat,
     open: bool,
     zone: TimeZone,
+}
+
+/// Where the lines of a log go.
+#[derive(Clone, Debug)]
+pub(super) enum Place {
+    /// To this file.
+    File(Shared),
+    /// To the one that has this name, once it is known.
+    Told(Arc<Mutex<Told>>, Option<PathBuf>),
 }
 
 impl Writer {
     /// Starts the thread. `lost` is told of lines that could not be written.
     pub fn start(lost: impl Fn(u64) + Send + Sync + 'static) -> io::Result<Arc<Self>> {
         let (tasks, receiver) = mpsc::sync_channel(QUEUE);
-        let targets = Arc::<Targets>::default();
-        let thread_targets = Arc::clone(&targets);
+        let files = Arc::<Mutex<Files>>::default();
+        let thread_files = Arc::clone(&files);
         let reopen = Arc::<AtomicBool>::default();
         let thread_reopen = Arc::clone(&reopen);
         let lost: OnLoss = Arc::new(lost);
         let thread_lost = Arc::clone(&lost);
-        std::thread::Builder::new()
-            .name("access-log".to_owned())
-            .spawn(move || run(&receiver, &thread_targets, &thread_reopen, &*thread_lost))?;
-        Ok(Arc::new(Self { tasks, targets, reopen, lost }))
+        std::thread::Builder::new().name("access-log".to_owned()).spawn(move || {
+            let (files, again, lost) = (&thread_files, &thread_reopen, &*thread_lost);
+            Thread { files, again, lost, dirty: Vec::new() }.run(&receiver);
+        })?;
+        Ok(Arc::new(Self { tasks, files, reopen, lost }))
     }
 
     /// A handle to the log of a location; opens the file now, so that a reload can fail.
     pub fn open(self: &Arc<Self>, log: &model::AccessLog) -> io::Result<Log> {
-        let mut targets = lock(&self.targets);
-        targets.retain(|_, target| target.strong_count() > 0);
-        let target = if let Some(target) = targets.get(&log.path).and_then(Weak::upgrade) {
-            target
-        } else {
-            let file = ReopenableFile::open(&log.path)?;
-            let target = Target { file, batch: Vec::new(), lines: 0, failing: false, torn: false };
-            let target = Arc::new(Mutex::new(target));
-            targets.insert(log.path.clone(), Arc::downgrade(&target));
-            target
+        let mut files = lock(&self.files);
+        files.fixed.retain(|_, target| target.strong_count() > 0);
+        files.told.retain(|told| told.strong_count() > 0);
+        let place = match &log.path {
+            LogPath::File(path) => match files.fixed.get(path).and_then(Weak::upgrade) {
+                Some(target) => Place::File(target),
+                None => {
+                    let target = Arc::new(Mutex::new(Target::open(path, log.buffer)?));
+                    files.fixed.insert(path.clone(), Arc::downgrade(&target));
+                    Place::File(target)
+                }
+            },
+            LogPath::Told(_, cache) => {
+                let told = Arc::new(Mutex::new(Told::new(*cache)));
+                files.told.push(Arc::downgrade(&told));
+                Place::Told(told, None)
+            }
         };
-        let writer = Arc::clone(self);
-        let zone = TimeZone::system();
-        Ok(Log(Arc::new(Inner {
-            writer,
-            target,
-            format: log.format.clone(),
-            open: log.open,
-            zone,
-        })))
+        let (writer, zone) = (Arc::clone(self), TimeZone::system());
+        let (format, open) = (log.format.clone(), log.open);
+        Ok(Log(Arc::new(Inner { writer, place, format, open, zone })))
     }
 
     /// USR1: every file is opened again. Waits for nothing.
@@ -145,6 +140,33 @@ impl Writer {
 }
 
 impl Log {
+    /// The log with the file of this name, where variables tell that. One whose name climbs out of its
+    /// folder writes nothing.
+    #[must_use]
+    pub fn at(&self, path: &str) -> Self {
+        let Place::Told(files, _) = &self.0.place else {
+            return self.clone();
+        };
+        let climbs = path.contains('\0') || path.split('/').any(|segment| segment == "..");
+        if climbs {
+            (self.0.writer.lost)(1);
+            tracing::error!("the name of an access log climbs out of its folder: {path:?}");
+        }
+        let path = (!climbs).then(|| PathBuf::from(path));
+        let Inner { writer, place: _, format, open, zone } = &*self.0;
+        Self(Arc::new(Inner {
+            writer: Arc::clone(writer),
+            place: Place::Told(Arc::clone(files), path),
+            format: format.clone(),
+            open: *open,
+            zone: zone.clone(),
+        }))
+    }
+
+    pub(super) fn place(&self) -> &Place {
+        &self.0.place
+    }
+
     /// Writes a finished request.
     pub fn request(&self, mut record: Box<Record>) {
         for (log, line) in also(&mut record) {
@@ -176,7 +198,7 @@ impl Log {
         }
     }
 
-    fn line(&self, job: &Job) -> String {
+    pub(super) fn line(&self, job: &Job) -> String {
         let shape = match &self.0.format {
             LogFormat::Combined => format::combined,
             LogFormat::Json => format::json,
@@ -196,117 +218,16 @@ fn also(record: &mut Record) -> Vec<Also> {
     record.also.take().map_or_else(Vec::new, |also| *also)
 }
 
-/// The thread: lines are gathered while more wait, and written when none does.
-fn run(tasks: &Receiver<Task>, targets: &Targets, again: &AtomicBool, lost: &dyn Fn(u64)) {
-    while let Ok(first) = tasks.recv() {
-        let mut dirty: Vec<Arc<Mutex<Target>>> = Vec::new();
-        let mut next = Some(first);
-        while let Some(task) = next {
-            let overdue = again.swap(false, Ordering::Acquire);
-            if overdue || matches!(task, Task::Reopen) {
-                write_out(&mut dirty, lost);
-                reopen(targets);
-            }
-            match task {
-                Task::Line(log, job) => add_line(&log, &job, &mut dirty, lost),
-                Task::Reopen => {}
-                Task::Flush(done) => {
-                    write_out(&mut dirty, lost);
-                    // Whoever asked may have stopped waiting.
-                    let _gone = done.send(());
-                }
-            }
-            next = tasks.try_recv().ok();
-        }
-        write_out(&mut dirty, lost);
-    }
-}
-
-fn add_line(log: &Log, job: &Job, dirty: &mut Vec<Arc<Mutex<Target>>>, lost: &dyn Fn(u64)) {
-    let line = log.line(job);
-    let mut target = lock(&log.0.target);
-    if target.batch.is_empty() {
-        dirty.push(Arc::clone(&log.0.target));
-    }
-    target.batch.extend_from_slice(line.as_bytes());
-    target.lines += 1;
-    if target.batch.len() >= BATCH {
-        target.write_out(lost);
-        dirty.retain(|other| !Arc::ptr_eq(other, &log.0.target));
-    }
-}
-
-fn write_out(dirty: &mut Vec<Arc<Mutex<Target>>>, lost: &dyn Fn(u64)) {
-    for target in dirty.drain(..) {
-        lock(&target).write_out(lost);
-    }
-}
-
-fn reopen(targets: &Targets) {
-    let open: Vec<_> = lock(targets).values().filter_map(Weak::upgrade).collect();
-    for target in open {
-        let mut target = lock(&target);
-        if let Err(error) = target.file.reopen() {
-            let path = target.file.path().display();
-            tracing::error!("the access log cannot be opened again: {path}: {error}");
-        } else if target.file.is_empty() {
-            target.torn = false;
-        }
-    }
-}
-
-impl Target {
-    fn write_out(&mut self, lost: &dyn Fn(u64)) {
-        let lines = std::mem::take(&mut self.lines);
-        let batch = std::mem::take(&mut self.batch);
-        let (written, result) = self.write(&batch);
-        if written > 0 {
-            self.torn = batch[written - 1] != b'\n';
-        }
-        match result {
-            Ok(()) => self.failing = false,
-            Err(error) => {
-                let whole = batch[..written].split(|byte| *byte == b'\n').count() - 1;
-                lost(lines.saturating_sub(whole as u64));
-                if !std::mem::replace(&mut self.failing, true) {
-                    let path = self.file.path().display();
-                    tracing::error!("the access log cannot be written: {path}: {error}");
-                }
-            }
-        }
-    }
-
-    /// Writes lines behind what is there; a line that a full disk has torn is ended first. Gives
-    /// back how far it came.
-    fn write(&mut self, batch: &[u8]) -> (usize, io::Result<()>) {
-        if self.torn && !batch.is_empty() {
-            match self.file.write_all(b"\n") {
-                Ok(()) => self.torn = false,
-                Err(error) => return (0, Err(error)),
-            }
-        }
-        let mut written = 0;
-        while written < batch.len() {
-            match self.file.write(&batch[written..]) {
-                Ok(0) => return (written, Err(io::ErrorKind::WriteZero.into())),
-                Ok(more) => written += more,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return (written, Err(error)),
-            }
-        }
-        (written, Ok(()))
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
+
+    fn config(path: PathBuf, format: LogFormat, open: bool) -> model::AccessLog {
+        let path = LogPath::File(path);
+        model::AccessLog { path, buffer: None, format, open, condition: None }
+    }
 
     fn setup(name: &str) -> (tempfile::TempDir, Arc<Writer>, Log, Arc<AtomicU64>) {
         let folder = tempfile::tempdir().unwrap();
@@ -317,8 +238,7 @@ mod tests {
         });
         let writer = writer.unwrap();
         let path = if name.starts_with('/') { name.into() } else { folder.path().join(name) };
-        let config =
-            model::AccessLog { path, format: LogFormat::Json, open: false, condition: None };
+        let config = config(path, LogFormat::Json, false);
         let log = writer.open(&config).unwrap();
         (folder, writer, log, lost)
     }
@@ -358,10 +278,9 @@ mod tests {
         let (folder, writer, log, _) = setup("a.log");
         log.tunnel_opened(&Record::default());
         let path = folder.path().join("a.log");
-        let config =
-            model::AccessLog { path, format: LogFormat::Combined, open: true, condition: None };
+        let config = config(path, LogFormat::Combined, true);
         let other = writer.open(&config).unwrap();
-        assert!(Arc::ptr_eq(&log.0.target, &other.0.target));
+
         other.tunnel_opened(&Record::default());
         writer.flush();
         assert_eq!(lines(&folder, "a.log"), 1);

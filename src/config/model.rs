@@ -912,13 +912,58 @@ pub enum RealIpHeader {
 #[derive(Clone, Debug)]
 pub struct AccessLog {
     /// The file.
-    pub path: PathBuf,
+    pub path: LogPath,
+    /// Lines are gathered before they are written.
+    pub buffer: Option<LogBuffer>,
     /// The shape of a line.
     pub format: LogFormat,
     /// Tunnels are logged when they open too.
     pub open: bool,
     /// Only what this is neither empty nor `0` for is logged.
     pub condition: Option<Template>,
+}
+
+/// Which file a log is.
+#[derive(Clone, Debug)]
+pub enum LogPath {
+    /// This one.
+    File(PathBuf),
+    /// One that variables name, and how many of those stay open.
+    Told(Template, LogCache),
+}
+
+impl LogPath {
+    /// The file, for a message.
+    pub fn shown(&self) -> PathBuf {
+        match self {
+            Self::File(path) => path.clone(),
+            Self::Told(..) => PathBuf::from("(told by variables)"),
+        }
+    }
+}
+
+/// `open_log_file_cache`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogCache {
+    /// At most so many stay open; none with 0.
+    pub max: usize,
+    /// Until they have not been used for so long.
+    pub inactive: Duration,
+    /// From so many uses on.
+    pub min_uses: u64,
+    /// How long a file is believed to be the one of its name.
+    pub valid: Duration,
+}
+
+/// How lines are gathered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogBuffer {
+    /// Up to so many bytes,
+    pub size: usize,
+    /// and no longer than this.
+    pub flush: Option<Duration>,
+    /// They are compressed, so hard.
+    pub gzip: Option<u32>,
 }
 
 /// `log_format`

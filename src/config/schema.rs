@@ -11,7 +11,9 @@ use std::path::PathBuf;
 
 use http::HeaderName;
 
-use super::model::{Balance, GzipProxied, LocationPath, LogLevel, RealIpHeader, ServerName};
+use super::model::{
+    Balance, GzipProxied, LocationPath, LogCache, LogLevel, RealIpHeader, ServerName,
+};
 use super::section::section;
 use super::values::{
     AccessLogValue, AddHeaders, Address, Cidr, ErrorLog, ErrorPageValue, Headers, HttpVersion,
@@ -290,6 +292,9 @@ section! {
         recursive_error_pages: bool { default(false); "same"; N }
         /// Where requests and tunnels are logged.
         access_log: List<AccessLogValue> { default("off"); "same (on)"; N }
+        /// How many log files that variables name stay open: `"max=1000 inactive=20s min_uses=2 valid=1m"`, of
+        /// which `max` must be there.
+        open_log_file_cache: LogCache { default("off"); "same"; N }
         /// What holds for WebSocket tunnels.
         websocket: WebSocketSection { unset("its defaults"); "–"; A }
     }

@@ -336,7 +336,7 @@ impl Builder<'_> {
             self.shared
                 .log_writer
                 .open(log)
-                .map_err(|error| BuildError::AccessLog { path: log.path.clone(), error })
+                .map_err(|error| BuildError::AccessLog { path: log.path.shown(), error })
         };
         let logs: Result<Vec<_>, _> = location.access_logs.iter().map(open).collect();
         let logs = logs?;

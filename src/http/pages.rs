@@ -20,7 +20,7 @@ use super::ssi;
 use super::state::Cycle;
 use super::vars::{self, Facts};
 use crate::access_log::{Also, escaping};
-use crate::config::model::{LogFormat, PageStatus};
+use crate::config::model::{LogFormat, LogPath, PageStatus};
 
 use super::stages::{Entry, Outcome, process};
 
@@ -192,7 +192,11 @@ fn lines(route: &Route, facts: &Facts<'_>) -> Vec<Also> {
             }
             LogFormat::Combined | LogFormat::Json => None,
         };
-        lines.push((log.clone(), line));
+        let log = match &config.path {
+            LogPath::File(_) => log.clone(),
+            LogPath::Told(path, _) => log.at(&path.expand(facts)),
+        };
+        lines.push((log, line));
     }
     lines
 }

@@ -3,6 +3,7 @@
 use super::emit::{Emit, text};
 use super::mapper::Mapper;
 use super::parse::Directive;
+use super::shared::in_seconds;
 
 impl Mapper<'_> {
     /// `log_format NAME [escape=…] STRING…`
@@ -23,14 +24,14 @@ impl Mapper<'_> {
         }
     }
 
-    /// `access_log PATH [FORMAT [buffer=…] [if=…]]`
+    /// `access_log PATH [FORMAT [buffer=…] [flush=…] [gzip[=…]] [if=…]]`
     pub(super) fn access_log(&mut self, directive: &Directive, out: &mut Emit) {
         let (path, place) = (directive.arg(0), directive.place());
         if path == "off" {
             out.push("access_log", text(place, "off"));
             return;
         }
-        if path.starts_with("syslog:") || path.contains('$') {
+        if path.starts_with("syslog:") {
             self.out.refused(place, format!("\"access_log\" cannot write to {path}"));
             return;
         }
@@ -38,9 +39,16 @@ impl Mapper<'_> {
         table.text("path", place, self.log_path(path));
         for arg in directive.args.iter().skip(1) {
             match arg.split_once('=') {
-                Some(("buffer" | "flush", _)) => {
-                    self.out.note(&arg.place, "lines are gathered by the writer as it sees fit");
-                }
+                Some((name @ "buffer", size)) => table.text(name, &arg.place, size),
+                Some((name @ "flush", time)) => table.text(name, &arg.place, in_seconds(time)),
+                Some((name @ "gzip", level)) => match level.parse() {
+                    Ok(level) => table.number(name, &arg.place, level),
+                    Err(_) => {
+                        let message = format!("invalid compression level \"{level}\"");
+                        self.out.emerg(&arg.place, message);
+                    }
+                },
+                None if arg.as_str() == "gzip" => table.number("gzip", &arg.place, 1),
                 Some(("if", condition)) => table.text("if", &arg.place, condition),
                 Some(_) => {
                     let message = format!("\"{}\" of \"access_log\" is not supported", arg.value);

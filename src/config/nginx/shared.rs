@@ -128,6 +128,10 @@ impl Mapper<'_> {
                 let words: Vec<_> = directive.args.iter().map(|arg| arg.as_str()).collect();
                 out.text(name, place, words.join(" "));
             }
+            "open_log_file_cache" => {
+                let words: Vec<_> = directive.args.iter().map(|arg| arg.as_str()).collect();
+                out.text(name, place, words.join(" "));
+            }
             "limit_req" | "limit_conn" | "proxy_redirect" => {
                 let words: Vec<_> = directive.args.iter().map(|arg| arg.as_str()).collect();
                 out.push(name, text(place, words.join(" ")));

@@ -25,7 +25,7 @@ pub(super) fn files(
 }
 
 /// A path beside the file it is written in, unless a variable begins it.
-fn absolute(path: &At<String>) -> At<String> {
+pub(super) fn absolute(path: &At<String>) -> At<String> {
     if path.starts_with('$') {
         return path.clone();
     }

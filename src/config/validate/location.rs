@@ -6,16 +6,14 @@ use std::sync::Arc;
 use http::header::HOST;
 
 use super::script::{self, Around, Script};
-use super::{Context, bodies, files, headers, limits, proxy};
+use super::{Context, bodies, files, headers, limits, logs, proxy};
 use crate::config::diagnostic::{Diagnostic, quote};
-use crate::config::model::{
-    AccessLog, AccessRule, Action, Location, LocationPath, LogFormat, RealIp, Who,
-};
+use crate::config::model::{AccessRule, Action, Location, LocationPath, RealIp, Who};
 use crate::config::read::Field;
 use crate::config::schema::{LocationKeys, LocationSection};
 use crate::config::section::Section as _;
 use crate::config::source::{At, Place};
-use crate::config::values::{AccessLogValue, Cidr, Headers, Inherit, List, ReturnValue, Written};
+use crate::config::values::{Cidr, Headers, Inherit, List, ReturnValue, Written};
 
 /// The shared keys of the sections around a location, the innermost first.
 pub(super) type Levels<'a> = [&'a LocationKeys];
@@ -254,6 +252,7 @@ fn build(cx: &mut Context<'_>, parts: Parts<'_>, levels: &Levels<'_>) -> Locatio
         error_page,
         recursive_error_pages,
         access_log: log,
+        open_log_file_cache,
     } = &merged;
     let from = set_real_ip_from.with_default().iter();
     Location {
@@ -289,7 +288,11 @@ fn build(cx: &mut Context<'_>, parts: Parts<'_>, levels: &Levels<'_>) -> Locatio
         add_headers: add_header.get().map_or_else(Vec::new, |added| headers::to_client(cx, added)),
         client_max_body_size: client_max_body_size.with_default().0,
         client_body_buffer_size: client_body_buffer_size.with_default().0,
-        access_logs: access_logs(cx, log.with_default()),
+        access_logs: logs::access_logs(
+            cx,
+            log.with_default(),
+            open_log_file_cache.with_default().value,
+        ),
     }
 }
 
@@ -321,29 +324,6 @@ fn replace_headers(merged: &mut LocationKeys, levels: &Levels<'_>) {
         let own = levels.iter().find(|level| !level.add_header.is_absent());
         merged.add_header = own.map_or(Field::Absent, |level| level.add_header.clone());
     }
-}
-
-fn access_logs(cx: &mut Context<'_>, list: &List<AccessLogValue>) -> Vec<AccessLog> {
-    list.iter().filter_map(|value| access_log(cx, value)).collect()
-}
-
-fn access_log(cx: &mut Context<'_>, value: &At<AccessLogValue>) -> Option<AccessLog> {
-    let AccessLogValue::To { path, format, open, condition } = &value.value else {
-        return None;
-    };
-    let format = match format.as_ref().map(|format| format.as_str()) {
-        None | Some("combined") => LogFormat::Combined,
-        Some("json") => LogFormat::Json,
-        Some(name) => LogFormat::Custom(cx.log_formats.get(name).cloned().or_else(|| {
-            let place = format.as_ref().map_or(&value.place, |format| &format.place);
-            let help = "write `\"combined\"`, `\"json\"`, or the name of a `log_format`";
-            let shown = super::shown(name, place);
-            cx.error(place, format!("unknown log format: {shown}"), help);
-            None
-        })?),
-    };
-    let condition = condition.as_ref().map(|condition| cx.template(condition));
-    Some(AccessLog { path: value.place.resolve(path), format, open: *open, condition })
 }
 
 /// `allow` and `deny` of the innermost section that has either, in the order written.

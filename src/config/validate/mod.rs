@@ -8,6 +8,7 @@ mod headers;
 mod limits;
 mod listeners;
 mod location;
+mod logs;
 mod proxy;
 mod script;
 mod server;

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::config::model::{Escape, LogLevel};
+use super::{Int, Size, Time};
+use crate::config::model::{Escape, LogBuffer, LogCache, LogLevel};
 use crate::config::read::{Fault, FromText, Read, Reader, one_of};
 use crate::config::section::{read_section, section};
 use crate::config::source::At;
@@ -125,7 +127,7 @@ impl Read for LogFormats {
 section! {
     /// Where to log, and what.
     struct AccessLogTable as "`access_log` as a table" {
-        /// The file.
+        /// The file, with variables: then each line goes to the one they name, if its folder is there.
         path: PathBuf { required(); "access_log"; A }
         /// `combined` is nginx's; `json` is one object a line, with all that is known of a tunnel; others are
         /// those of `log_format`.
@@ -134,14 +136,63 @@ section! {
         r#if: String { unset("everything is logged"); "if="; A }
         /// Tunnels get a line when they open too, not only when they end.
         open: bool { default(false); "–"; A }
+        /// Lines are gathered up to so many bytes before they are written.
+        buffer: Size<1024, 1_073_741_824> { unset("written as soon as possible; `64k` with `gzip`"); "buffer="; A }
+        /// They wait for no more than this.
+        flush: Time { unset("as long as it takes"); "flush="; A }
+        /// They are compressed, from 1, fast, to 9, small.
+        gzip: Int<1, 9> { unset("plain text"); "gzip="; A }
     }
 }
+
+impl FromText for LogCache {
+    const TYPE: &'static str = "off, or max=N inactive=TIME min_uses=N valid=TIME";
+
+    fn from_text(text: &str) -> Result<Self, Fault> {
+        let fault = || {
+            Fault::new("needs how many files stay open")
+                .help("write such as `\"max=1000 inactive=20s min_uses=2 valid=1m\"`")
+        };
+        let mut cache = Self {
+            max: 0,
+            inactive: Duration::from_secs(10),
+            min_uses: 1,
+            valid: Duration::from_secs(60),
+        };
+        if text == "off" {
+            return Ok(cache);
+        }
+        for word in text.split_whitespace() {
+            match word.split_once('=').ok_or_else(fault)? {
+                ("max", number) => cache.max = number.parse().map_err(|_| fault())?,
+                ("min_uses", number) => cache.min_uses = number.parse().map_err(|_| fault())?,
+                ("inactive", time) => cache.inactive = Time::from_text(time)?.0,
+                ("valid", time) => cache.valid = Time::from_text(time)?.0,
+                _ => return Err(fault()),
+            }
+        }
+        if cache.max == 0 { Err(fault()) } else { Ok(cache) }
+    }
+}
+
+/// What is gathered for `gzip`.
+const DEFAULT_BUFFER: u64 = 64 * 1024;
 
 /// `off`, or where to log.
 #[derive(Clone, Debug)]
 pub(in crate::config) enum AccessLogValue {
     Off,
-    To { path: PathBuf, format: Option<At<String>>, open: bool, condition: Option<At<String>> },
+    To(Box<LogTo>),
+}
+
+/// Where to log.
+#[derive(Clone, Debug)]
+pub(in crate::config) struct LogTo {
+    pub(in crate::config) path: PathBuf,
+    pub(in crate::config) format: Option<At<String>>,
+    pub(in crate::config) open: bool,
+    pub(in crate::config) condition: Option<At<String>>,
+    pub(in crate::config) buffer: Option<LogBuffer>,
 }
 
 impl Read for AccessLogValue {
@@ -179,20 +230,43 @@ impl AccessLogValue {
             )));
         }
         let path = PathBuf::from_text(text)?;
-        Ok(Self::To { path, format: None, open: false, condition: None })
+        Ok(Self::To(Box::new(LogTo {
+            path,
+            format: None,
+            open: false,
+            condition: None,
+            buffer: None,
+        })))
     }
 
     fn from_table(node: &Node, cx: &mut Reader<'_>) -> Option<Self> {
-        let AccessLogTable { path, format, r#if, open } = read_section(node, cx)?;
+        let AccessLogTable { path, format, r#if, open, buffer, flush, gzip } =
+            read_section(node, cx)?;
         if path.is_absent() {
             let fault = Fault::new("needs a `path`").cause("the table has none");
             cx.fault(node, fault.help("write `{ path = \"/var/log/wayhold/access.log\" }`"));
         }
-        Some(Self::To {
+        let size = buffer.get().map(|size| size.0).or(gzip.get().map(|_| DEFAULT_BUFFER));
+        if size.is_none() && !flush.is_absent() {
+            let fault = Fault::new("needs a `buffer` where it has `flush`");
+            cx.fault(node, fault.help("write such as `buffer = \"64k\"`"));
+        }
+        let told = path.get().is_some_and(|path| path.to_string_lossy().contains('$'));
+        if size.is_some() && told {
+            let fault = Fault::new("cannot gather lines for files that variables name");
+            cx.fault(node, fault.help("leave `buffer`, `flush` and `gzip` out"));
+        }
+        let buffer = size.map(|size| LogBuffer {
+            size: usize::try_from(size).unwrap_or(usize::MAX),
+            flush: flush.copied().map(|time| time.0),
+            gzip: gzip.copied().map(|level| level.get()),
+        });
+        Some(Self::To(Box::new(LogTo {
             path: path.get()?.value.clone(),
             format: format.get().cloned(),
             open: open.copied().unwrap_or(false),
             condition: r#if.get().cloned(),
-        })
+            buffer,
+        })))
     }
 }

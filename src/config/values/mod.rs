@@ -35,7 +35,7 @@ pub(super) use headers::{AddHeaderTable, AddHeaders, Headers};
 pub(super) use limits::{LimitConn, LimitReq, Rate};
 pub(super) use listen::{Listen, ListenTable};
 pub(super) use lists::{List, Named, Tables};
-pub(super) use log::{AccessLogTable, AccessLogValue, ErrorLog, LogFormatTable, LogFormats};
+pub(super) use log::{AccessLogTable, AccessLogValue, ErrorLog, LogFormatTable, LogFormats, LogTo};
 pub(super) use map::{MapKey, MapValues};
 pub(super) use names::{Written, regex};
 pub(super) use peer::{PeerTable, PeerValue};

@@ -89,7 +89,7 @@ pub(super) const ROWS: &[Row] = &[
     ("open_file_cache_events", "hsl", "flag", Nothing(FILES)),
     ("open_file_cache_min_uses", "hsl", "1", Nothing(FILES)),
     ("open_file_cache_valid", "hsl", "1", Nothing(FILES)),
-    ("open_log_file_cache", "hsl", "1,2,3,4", Nothing(UNNEEDED)),
+    ("open_log_file_cache", "hsl", "1,2,3,4", Done),
     ("output_buffers", "hsl", "2", Nothing(FILES)),
     ("port_in_redirect", "hsl", "flag", Done),
     ("post_action", "hslj", "1", Refused(NOT_YET)),
