@@ -185,6 +185,10 @@ async fn events(listen: SocketAddr, backend: &TcpListener) {
     let request = "GET /events HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n";
     client.write_all(request.as_bytes()).await.unwrap();
     let (mut peer, _) = within("the request", backend.accept()).await.unwrap();
+    let mut asked = Vec::new();
+    while !asked.ends_with(b"\r\n\r\n") {
+        assert!(peer.read_buf(&mut asked).await.unwrap() > 0, "the request ended");
+    }
     let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n";
     peer.write_all(head.as_bytes()).await.unwrap();
     let mut got = Vec::new();

@@ -110,7 +110,9 @@ fn in_json(text: &str) -> String {
             '\t' => out.push_str("\\t"),
             '\u{8}' => out.push_str("\\b"),
             '\u{c}' => out.push_str("\\f"),
-            c if c < ' ' => out.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c if c < ' ' => {
+                let _infallible = write!(out, "\\u{:04X}", u32::from(c));
+            }
             c => out.push(c),
         }
     }

@@ -3,7 +3,8 @@
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+
+use tokio::time::Instant;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, Weak};
-use std::time::Instant;
+
+use tokio::time::Instant;
 
 use super::target::{Shared, Target, lock};
 use super::told::Told;

@@ -124,11 +124,7 @@ impl Mapper<'_> {
             },
             "error_page" => self.error_page(directive, out),
             "root" | "alias" => out.text(name, place, self.file_path(directive.arg(0))),
-            "expires" => {
-                let words: Vec<_> = directive.args.iter().map(|arg| arg.as_str()).collect();
-                out.text(name, place, words.join(" "));
-            }
-            "open_log_file_cache" => {
+            "expires" | "open_log_file_cache" => {
                 let words: Vec<_> = directive.args.iter().map(|arg| arg.as_str()).collect();
                 out.text(name, place, words.join(" "));
             }

@@ -259,7 +259,7 @@ impl AccessLogValue {
         let buffer = size.map(|size| LogBuffer {
             size: usize::try_from(size).unwrap_or(usize::MAX),
             flush: flush.copied().map(|time| time.0),
-            gzip: gzip.copied().map(|level| level.get()),
+            gzip: gzip.copied().map(Int::get),
         });
         Some(Self::To(Box::new(LogTo {
             path: path.get()?.value.clone(),
