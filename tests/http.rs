@@ -170,6 +170,72 @@ async fn bodies_are_streamed_both_ways_with_trailers() {
 }
 
 #[tokio::test]
+async fn a_get_keeps_its_body() {
+    let listener = TcpListener::bind(address(9000)).await.unwrap();
+    let (upstream, listen) = (listener.local_addr().unwrap(), address(8080));
+    let _proxy = Proxy::start(&config(listen, upstream, "")).await;
+    for (framing, body, sent) in [
+        ("Transfer-Encoding: chunked", "4\r\nbody\r\n0\r\n\r\n", "4\r\nbody\r\n0\r\n\r\n"),
+        ("Content-Length: 4", "body", "body"),
+    ] {
+        let mut client = client::tcp(listen).await;
+        let request = format!("GET / HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n{body}");
+        client.write_all(request.as_bytes()).await.unwrap();
+        let (mut backend, _) = within("accept", listener.accept()).await.unwrap();
+        let head = read_head(&mut backend).await.to_lowercase();
+        assert!(head.contains(&framing.to_lowercase()), "{head}");
+        let mut got = vec![0; sent.len()];
+        within(framing, backend.read_exact(&mut got)).await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&got), sent);
+    }
+}
+
+#[tokio::test]
+async fn a_body_is_told_whether_it_is_read_first_or_kept_while_it_goes() {
+    let listener = TcpListener::bind(address(9000)).await.unwrap();
+    let (upstream, listen) = (listener.local_addr().unwrap(), address(8080));
+    let more = "add_header = { X-Body = \"$request_body\" }\nclient_body_buffer_size = \"16\"\n\
+                [[server.location]]\npath = \"/streamed\"\nproxy_request_buffering = false\n\
+                add_header = { X-Body = \"$request_body\" }\nclient_body_buffer_size = \"16\"\n";
+    let pass = format!("proxy_pass = \"http://{upstream}\"");
+    let _proxy = Proxy::start(&config(listen, upstream, &format!("{more}{pass}"))).await;
+    for (path, last, told) in [
+        ("/", "last", Some("x-body: firstlast\r\n")),
+        ("/streamed", "last", Some("x-body: firstlast\r\n")),
+        ("/streamed", "that does not fit", None),
+    ] {
+        let len = "first".len() + last.len();
+        let mut client = client::tcp(listen).await;
+        let request =
+            format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len}\r\n\r\nfirst");
+        client.write_all(request.as_bytes()).await.unwrap();
+        let mut body = vec![0; len];
+        let mut backend = if path == "/streamed" {
+            let (mut backend, _) = within("accept", listener.accept()).await.unwrap();
+            read_head(&mut backend).await;
+            within("the first part", backend.read_exact(&mut body[..5])).await.unwrap();
+            client.write_all(last.as_bytes()).await.unwrap();
+            within("the last part", backend.read_exact(&mut body[5..])).await.unwrap();
+            backend
+        } else {
+            client.write_all(last.as_bytes()).await.unwrap();
+            let (mut backend, _) = within("accept", listener.accept()).await.unwrap();
+            read_head(&mut backend).await;
+            within("the body", backend.read_exact(&mut body)).await.unwrap();
+            backend
+        };
+        assert_eq!(body, format!("first{last}").as_bytes());
+        let answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        backend.write_all(answer.as_bytes()).await.unwrap();
+        let head = read_head(&mut client).await.to_lowercase();
+        match told {
+            Some(told) => assert!(head.contains(told), "{path}: {head}"),
+            None => assert!(!head.contains("x-body"), "{path}: {head}"),
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_breaks_off_is_not_completed() {
     let listener = TcpListener::bind(address(9000)).await.unwrap();
     let (upstream, listen) = (listener.local_addr().unwrap(), address(8080));

@@ -743,6 +743,8 @@ pub struct Proxy {
     pub pass_client_claims: bool,
     /// Answers with a status from 300 may become pages of errors.
     pub intercept_errors: bool,
+    /// What `$request_body` holds is read before the request is sent.
+    pub request_buffering: bool,
     /// Removed from the answer.
     pub hide_headers: Vec<HeaderName>,
     /// When another peer is tried.

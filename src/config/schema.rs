@@ -395,6 +395,9 @@ section! {
         pass_client_claims: bool { default(false); "always so"; N }
         /// Answers with a status from 300 become pages of `error_page`, where it names them.
         proxy_intercept_errors: bool { default(false); "same"; N }
+        /// A body that `$request_body` is asked of is read before the request is sent; else it is kept while it goes,
+        /// and told once it has gone. Other bodies are streamed in any case.
+        proxy_request_buffering: bool { default(true); "same (for all bodies)"; N }
         /// How `Location` and `Refresh` of the answer change: `"FROM TO"` (a beginning, or with `~` or `~*` in
         /// front an expression without spaces), with variables; the first that fits counts. `"default"` makes the
         /// location's path of what `proxy_pass` names.

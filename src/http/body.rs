@@ -1,17 +1,15 @@
 //! Bodies on their way through, streamed in both directions: counted, bounded, clocked.
 
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf as _, Bytes, BytesMut};
+use bytes::{Buf as _, Bytes};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Empty, Full};
-use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
 use super::clocked::poll_timer;
@@ -56,6 +54,18 @@ impl BodyFate {
         *self.moved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(super) fn moves(&self) {
+        *self.moved.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    pub(super) fn breaks(&self) {
+        self.broken.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_over(&self) {
+        self.too_large.store(true, Ordering::Relaxed);
+    }
+
     /// It was longer than allowed.
     pub(super) fn is_too_large(&self) -> bool {
         self.too_large.load(Ordering::Relaxed)
@@ -64,92 +74,6 @@ impl BodyFate {
     /// It ended early, was malformed, or came too slowly.
     pub(super) fn is_broken(&self) -> bool {
         self.broken.load(Ordering::Relaxed)
-    }
-}
-
-/// A request's body on its way to an upstream. An error aborts the upstream's request: it never
-/// sees an end that was not there.
-pub(super) struct RequestBody {
-    /// What has been read of it ahead.
-    first: VecDeque<Bytes>,
-    inner: Incoming,
-    left: Option<u64>,
-    fate: Arc<BodyFate>,
-}
-
-impl RequestBody {
-    /// At most `max` bytes.
-    pub(super) fn new(inner: Incoming, max: Option<u64>, fate: Arc<BodyFate>) -> Self {
-        Self { first: VecDeque::new(), inner, left: max, fate }
-    }
-
-    /// Reads ahead, up to so many bytes: all of the body, if that is all of it.
-    pub(super) async fn hold(&mut self, max: u64) -> Result<Option<Bytes>, BodyError> {
-        let (mut held, mut pieces) = (BytesMut::new(), VecDeque::new());
-        loop {
-            if held.len() as u64 > max {
-                self.first = pieces;
-                return Ok(None);
-            }
-            match self.frame().await {
-                Some(Ok(frame)) => {
-                    if let Ok(piece) = frame.into_data() {
-                        held.extend_from_slice(&piece);
-                        pieces.push_back(piece);
-                    }
-                }
-                Some(Err(error)) => return Err(error),
-                None => return Ok(Some(held.freeze())),
-            }
-        }
-    }
-}
-
-impl HttpBody for RequestBody {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let this = self.get_mut();
-        if let Some(piece) = this.first.pop_front() {
-            return Poll::Ready(Some(Ok(Frame::data(piece))));
-        }
-        let frame = match ready!(Pin::new(&mut this.inner).poll_frame(cx)) {
-            Some(Ok(frame)) => frame,
-            Some(Err(error)) => {
-                this.fate.broken.store(true, Ordering::Relaxed);
-                return Poll::Ready(Some(Err(error.into())));
-            }
-            None => return Poll::Ready(None),
-        };
-        *this.fate.moved.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-        let len = frame.data_ref().map_or(0, |data| data.remaining() as u64);
-        if let Some(left) = &mut this.left {
-            match left.checked_sub(len) {
-                Some(rest) => *left = rest,
-                None => {
-                    this.fate.too_large.store(true, Ordering::Relaxed);
-                    return Poll::Ready(Some(Err("the request's body is too large".into())));
-                }
-            }
-        }
-        Poll::Ready(Some(Ok(frame)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.first.is_empty() && self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let first: u64 = self.first.iter().map(|piece| piece.len() as u64).sum();
-        let rest = self.inner.size_hint();
-        match rest.exact() {
-            Some(rest) => SizeHint::with_exact(first + rest),
-            None => SizeHint::default(),
-        }
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Uri, Version};
+use http_body::Body as _;
 
 use super::Shared;
 use super::attempt::Failure;
@@ -71,6 +72,7 @@ impl Exchange<'_> {
 
     /// The request to a peer. The extensions carry the spelling of the client's header names.
     pub(super) fn request(&self, uri: &Uri, headers: &HeaderMap, body: Body) -> Request<Body> {
+        let body_is_unbounded = !body.is_end_stream() && body.size_hint().exact().is_none();
         let mut request = Request::new(body);
         *request.method_mut() = self.method().clone();
         *request.uri_mut() = uri.clone();
@@ -79,6 +81,10 @@ impl Exchange<'_> {
         if self.state.method.is_some() {
             // A page in place of an error is asked for without the body.
             request.headers_mut().remove(CONTENT_LENGTH);
+        }
+        if body_is_unbounded {
+            // hyper leaves out the body of a GET where this is not said
+            request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
         *request.extensions_mut() = self.parts.extensions.clone();
         request

@@ -12,10 +12,11 @@ use hyper::body::Incoming;
 
 use super::answer;
 use super::attempt::{Attempts, Failure, ask, reach, speak};
-use super::body::{Body, BodyFate, RequestBody, empty, full};
+use super::body::{Body, BodyFate, empty, full};
 use super::exchange::Exchange;
 use super::finish::Finish;
 use super::generation::RouteUpstream;
+use super::request_body::RequestBody;
 use super::respond::Refused;
 use super::rewrite;
 use crate::config::model::Proxy;
@@ -41,18 +42,39 @@ pub(super) async fn forward(
     }
     let fate = BodyFate::new();
     let incoming = incoming.filter(|body| !body.is_end_stream());
+    let mut kept = None;
     let mut request_body = incoming.map(|body| RequestBody::new(body, max, Arc::clone(&fate)));
     if exchange.site.asks_body
         && let Some(body) = &mut request_body
     {
         let max = exchange.route.location.client_body_buffer_size;
-        match body.hold(max).await {
-            Ok(held) => exchange.state.body = held,
+        let read = if proxy.request_buffering {
+            body.hold(max).await.map(|held| exchange.state.body = held)
+        } else {
+            kept = Some(body.keep(max));
+            body.read_ahead(max).await
+        };
+        match read {
+            Ok(()) => {}
             Err(_) if fate.is_too_large() => return Err(Refused::BodyTooLarge),
             Err(_) => return Err(Refused::BodyBroken(exchange.refusal())),
         }
     }
-    let exchange = &*exchange;
+    let result = ask_peers(exchange, upstream, proxy, request_body, &fate, finish).await;
+    if let Some(kept) = kept {
+        exchange.state.body = kept.whole();
+    }
+    result
+}
+
+async fn ask_peers(
+    exchange: &Exchange<'_>,
+    upstream: &RouteUpstream,
+    proxy: &Proxy,
+    request_body: Option<RequestBody>,
+    fate: &Arc<BodyFate>,
+    finish: &mut Finish,
+) -> Result<Answer, Refused> {
     let no_body = request_body.is_none();
     // What is held can be sent again, and nothing even more so.
     let again = || match &exchange.state.body {
@@ -71,7 +93,7 @@ pub(super) async fn forward(
         };
         let head = (&uri, &headers);
         let result =
-            try_peer(exchange, upstream, proxy, head, body_now, &lease, &fate, finish).await;
+            try_peer(exchange, upstream, proxy, head, body_now, &lease, fate, finish).await;
         let (failure, unsent_body) = match result {
             Ok(response) => {
                 finish.told.answered(response.status(), response.headers());

@@ -26,6 +26,7 @@ mod pages;
 mod path;
 mod pool;
 mod redirects;
+mod request_body;
 mod respond;
 mod rewrite;
 pub mod route;

@@ -28,7 +28,6 @@ pub(super) const NGINX: &[(&str, &str)] = &[
     ("proxy_cache_bypass", "leave it out: answers are passed through, nothing is cached"),
     ("proxy_no_cache", "leave it out: answers are passed through, nothing is cached"),
     ("proxy_buffering", "leave it out: answers are always streamed"),
-    ("proxy_request_buffering", "leave it out: bodies are always streamed"),
     ("proxy_buffers", "leave it out: answers are always streamed"),
     ("proxy_buffer_size", "leave it out: answers are always streamed"),
     ("ssl_prefer_server_ciphers", "leave it out: the cipher suites are all good ones"),

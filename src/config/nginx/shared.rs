@@ -150,7 +150,8 @@ impl Mapper<'_> {
             | "underscores_in_headers"
             | "port_in_redirect"
             | "server_name_in_redirect"
-            | "proxy_intercept_errors" => {
+            | "proxy_intercept_errors"
+            | "proxy_request_buffering" => {
                 out.flag(name, place, directive.arg(0).eq_ignore_ascii_case("on"));
             }
             "ignore_invalid_headers" => ignore_invalid(directive, level, out),

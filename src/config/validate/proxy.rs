@@ -63,6 +63,7 @@ pub(super) fn proxy(
         proxy_set_header_inherit: _,
         pass_client_claims,
         proxy_intercept_errors,
+        proxy_request_buffering,
         proxy_hide_header,
         proxy_redirect,
         proxy_next_upstream,
@@ -87,6 +88,7 @@ pub(super) fn proxy(
         set_headers: headers::to_upstream(cx, proxy_set_header.with_default()),
         pass_client_claims: pass_client_claims.with_default().value,
         intercept_errors: proxy_intercept_errors.with_default().value,
+        request_buffering: proxy_request_buffering.with_default().value,
         hide_headers: hidden.map(|header| header.value.clone()).collect(),
         next_upstream: NextUpstream {
             tries: proxy_next_upstream_tries.with_default().get(),

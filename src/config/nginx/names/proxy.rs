@@ -57,7 +57,7 @@ pub(super) const ROWS: &[Row] = &[
     ("proxy_pass_request_headers", "hsl", "flag", On(NOT_YET)),
     ("proxy_read_timeout", "hsl", "1", Done),
     ("proxy_redirect", "hsl", "1,2", Done),
-    ("proxy_request_buffering", "hsl", "flag", Nothing(BUFFERS)),
+    ("proxy_request_buffering", "hsl", "flag", Done),
     ("proxy_send_lowat", "hsl", "1", Nothing(BUFFERS)),
     ("proxy_send_timeout", "hsl", "1", Done),
     ("proxy_set_body", "hsl", "1", Refused(NOT_YET)),
