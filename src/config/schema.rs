@@ -18,8 +18,9 @@ use super::section::section;
 use super::values::{
     AccessLogValue, AddHeaders, Address, Cidr, ErrorLog, ErrorPageValue, Headers, HttpVersion,
     Inherit, Int, LimitConn, LimitReq, List, Listen, LogFormats, MapValues, Named, NextWord,
-    OriginValue, PeerValue, Percent, Rate, RedirectValue, ReturnValue, Size, SizeOrOff, Steps,
-    Tables, Text, Time, TimeOrOff, Timeout, TlsVersion, Token, Types, VerifyWord, Workers, Written,
+    OriginValue, PeerValue, Percent, Rate, RedirectValue, ReturnValue, Sender, Size, SizeOrOff,
+    Steps, Tables, Text, Time, TimeOrOff, Timeout, TlsVersion, Token, Types, VerifyWord, Workers,
+    Written,
 };
 
 section! {
@@ -216,7 +217,8 @@ section! {
         /// bytes nobody looks at; those for `h2c` never do. Else they are plain requests.
         other_upgrades: bool { default(false); "always so"; N }
         /// Take what nginx takes and RFC 9112 lets a server take: lines of a head that end with LF alone (§2.2),
-        /// and an absolute target beside another `Host`, which it replaces (§3.2.2). Else these are refused.
+        /// and an absolute target beside another `Host`, which it replaces (§3.2.2); and PROXY protocol headers of
+        /// families that nobody knows, which tell nothing then. Else these are refused.
         lenient_heads: bool { default(false); "always so"; N }
     }
 }
@@ -264,8 +266,9 @@ section! {
         allow: List<Cidr> { unset("everybody"); "same"; N }
         /// Clients kept out with 403; see `allow`.
         deny: List<Cidr> { unset("nobody"); "same"; N }
-        /// Proxies that are believed about the client's address.
-        set_real_ip_from: List<Cidr> { default([]); "same"; N }
+        /// Proxies that are believed about the client's address; names are looked up when the configuration is
+        /// read.
+        set_real_ip_from: List<Sender> { default([]); "same"; N }
         /// The header that tells it, or `"proxy_protocol"`.
         real_ip_header: RealIpHeader { default("X-Forwarded-For"); "same (X-Real-IP)"; N }
         /// Skip believed addresses from the right of the header's list.

@@ -27,11 +27,12 @@ pub enum Header {
     },
 }
 
-/// Reads the header. `InvalidData` when it is none.
+/// Reads the header. `InvalidData` when it is none. With `lenient`, as nginx, families of version 2 that
+/// nobody knows tell nothing, and are no fault.
 ///
 /// # Cancel safety
 /// Not cancel safe: bytes read are lost with the future. Drop the connection with it.
-pub async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Header> {
+pub async fn read(stream: &mut (impl AsyncRead + Unpin), lenient: bool) -> io::Result<Header> {
     // Every header of either version is longer than this.
     let mut start = [0; 12];
     for read in 0..start.len() {
@@ -41,7 +42,7 @@ pub async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Header> {
             return Err(invalid("no PROXY protocol header"));
         }
     }
-    if start == SIGNATURE { read_v2(stream).await } else { read_v1(stream, start).await }
+    if start == SIGNATURE { read_v2(stream, lenient).await } else { read_v1(stream, start).await }
 }
 
 /// The rest of a line, byte by byte: nothing behind it may be taken from the stream.
@@ -92,7 +93,7 @@ fn port(text: &str) -> Option<u16> {
     plain.then(|| text.parse().ok()).flatten()
 }
 
-async fn read_v2(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Header> {
+async fn read_v2(stream: &mut (impl AsyncRead + Unpin), lenient: bool) -> io::Result<Header> {
     let version_command = stream.read_u8().await?;
     let family = stream.read_u8().await?;
     let len = stream.read_u16().await?;
@@ -114,7 +115,8 @@ async fn read_v2(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Header> {
     }
     match version_command {
         0x20 => Ok(Header::Local),
-        0x21 => parse_v2(family, &body).ok_or_else(|| invalid("the PROXY protocol header is cut")),
+        0x21 => parse_v2(family, &body, lenient)
+            .ok_or_else(|| invalid("the PROXY protocol header is cut")),
         _ => Err(invalid("the PROXY protocol header has an unknown version or command")),
     }
 }
@@ -156,7 +158,7 @@ fn crc32c(bytes: impl Iterator<Item = u8>) -> u32 {
 
 /// Addresses of TCP over IPv4 or IPv6; whatever follows them is left out (TLVs). Other families
 /// tell nothing that can be used.
-fn parse_v2(family: u8, body: &[u8]) -> Option<Header> {
+fn parse_v2(family: u8, body: &[u8], lenient: bool) -> Option<Header> {
     let pair = |source: IpAddr, destination: IpAddr, ports: &[u8]| {
         let source_port = u16::from_be_bytes([ports[0], ports[1]]);
         let destination_port = u16::from_be_bytes([ports[2], ports[3]]);
@@ -178,7 +180,8 @@ fn parse_v2(family: u8, body: &[u8]) -> Option<Header> {
             Some(pair(address(0)?, address(16)?, &body[32..]))
         }
         0x00 | 0x12 | 0x22 | 0x31 | 0x32 => Some(Header::Local),
-        _ => None,
+        // not known when this was written; the specification wants them refused
+        _ => lenient.then_some(Header::Local),
     }
 }
 
@@ -192,7 +195,7 @@ mod tests {
 
     async fn parse(bytes: &[u8]) -> io::Result<(Header, usize)> {
         let mut rest = bytes;
-        let header = read(&mut rest).await?;
+        let header = read(&mut rest, false).await?;
         Ok((header, rest.len()))
     }
 
@@ -204,6 +207,15 @@ mod tests {
         bytes.extend((body.len() as u16).to_be_bytes());
         bytes.extend(body);
         bytes
+    }
+
+    #[tokio::test]
+    async fn families_that_nobody_knows_are_refused_unless_nginx_takes_them() {
+        for family in [0x44, 0xff] {
+            let bytes = v2(0x21, family, &ADDRESSES);
+            assert!(parse(&bytes).await.is_err());
+            assert_eq!(read(&mut &bytes[..], true).await.unwrap(), Header::Local);
+        }
     }
 
     #[tokio::test]

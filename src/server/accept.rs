@@ -120,7 +120,8 @@ async fn read_proxy_header(
     }
     let server = generation.default_server(&entrance.addr);
     let timeout = server.map_or(Duration::from_secs(10), |server| server.client_header_timeout);
-    let header = tokio::time::timeout(timeout, proxy_protocol::read(stream)).await;
+    let lenient = server.is_some_and(|server| server.lenient_heads);
+    let header = tokio::time::timeout(timeout, proxy_protocol::read(stream, lenient)).await;
     header.map_err(io::Error::from)?.map(Some)
 }
 

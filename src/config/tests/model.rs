@@ -342,6 +342,13 @@ fn real_ip_and_the_rest_of_a_location() {
 }
 
 #[test]
+fn a_name_that_is_believed_is_every_address_of_it() {
+    let location = location_with("set_real_ip_from = [\"two.test\", \"10.1.0.0/16\"]", "");
+    let from: Vec<_> = location.real_ip.from.iter().map(|who| format!("{who:?}")).collect();
+    assert_eq!(from, ["Net(10.0.0.1/32)", "Net(10.0.0.2/32)", "Net(10.1.0.0/16)"]);
+}
+
+#[test]
 fn unix_peers_and_relative_paths_are_absolute() {
     let config = config(
         "pid = \"wayhold.pid\"\n[upstream.a]\nservers = \"unix:run/a.sock\"\n\

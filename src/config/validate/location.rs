@@ -6,14 +6,14 @@ use std::sync::Arc;
 use http::header::HOST;
 
 use super::script::{self, Around, Script};
-use super::{Context, bodies, files, headers, limits, logs, proxy};
+use super::{Context, bodies, files, headers, limits, logs, proxy, upstream};
 use crate::config::diagnostic::{Diagnostic, quote};
 use crate::config::model::{AccessRule, Action, Location, LocationPath, RealIp, Who};
 use crate::config::read::Field;
 use crate::config::schema::{LocationKeys, LocationSection};
 use crate::config::section::Section as _;
 use crate::config::source::{At, Place};
-use crate::config::values::{Cidr, Headers, Inherit, List, ReturnValue, Written};
+use crate::config::values::{Cidr, Headers, Inherit, List, ReturnValue, Sender, Written};
 
 /// The shared keys of the sections around a location, the innermost first.
 pub(super) type Levels<'a> = [&'a LocationKeys];
@@ -254,7 +254,7 @@ fn build(cx: &mut Context<'_>, parts: Parts<'_>, levels: &Levels<'_>) -> Locatio
         access_log: log,
         open_log_file_cache,
     } = &merged;
-    let from = set_real_ip_from.with_default().iter();
+    let from = senders(cx, set_real_ip_from.with_default());
     Location {
         name: path.map_or_else(|| "/".to_owned(), |path| path.text.clone()),
         path: path_of(cx, path),
@@ -280,7 +280,7 @@ fn build(cx: &mut Context<'_>, parts: Parts<'_>, levels: &Levels<'_>) -> Locatio
         action,
         access: access(cx, levels),
         real_ip: RealIp {
-            from: from.map(|cidr| cidr.0.clone()).collect(),
+            from,
             header: real_ip_header.with_default().value.clone(),
             recursive: real_ip_recursive.with_default().value,
             proxied_is_client: proxied_is_client.with_default().value,
@@ -324,6 +324,24 @@ fn replace_headers(merged: &mut LocationKeys, levels: &Levels<'_>) {
         let own = levels.iter().find(|level| !level.add_header.is_absent());
         merged.add_header = own.map_or(Field::Absent, |level| level.add_header.clone());
     }
+}
+
+/// `set_real_ip_from`
+fn senders(cx: &mut Context<'_>, list: &List<Sender>) -> Vec<Who> {
+    let mut from = Vec::new();
+    for sender in list.iter() {
+        match &sender.value {
+            Sender::Of(who) => from.push(who.clone()),
+            Sender::Named(name) => match upstream::resolve(cx, name, 0) {
+                Ok(found) => from.extend(found.iter().map(|addr| Who::Net(addr.ip().into()))),
+                Err(cause) => {
+                    let message = format!("host not found: {}: {cause}", quote(name));
+                    cx.error(&sender.place, message, "check the name, or write the address");
+                }
+            },
+        }
+    }
+    from
 }
 
 /// `allow` and `deny` of the innermost section that has either, in the order written.

@@ -157,7 +157,11 @@ fn peers_of(cx: &mut Context<'_>, upstream: &str, peer: &At<PeerValue>) -> Vec<(
 }
 
 /// The addresses of a host, each once; asked only once for the whole configuration.
-fn resolve(cx: &mut Context<'_>, host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+pub(super) fn resolve(
+    cx: &mut Context<'_>,
+    host: &str,
+    port: u16,
+) -> Result<Vec<SocketAddr>, String> {
     let key = (host.to_owned(), port);
     if let Some(known) = cx.upstreams.resolved.get(&key) {
         return known.clone();

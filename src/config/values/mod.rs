@@ -41,7 +41,7 @@ pub(super) use names::{Written, regex};
 pub(super) use peer::{PeerTable, PeerValue};
 pub(super) use redirect::RedirectValue;
 pub(super) use script::{ConditionValue, StepTable, Steps, TestValue};
-pub(super) use who::Cidr;
+pub(super) use who::{Cidr, Sender};
 pub(super) use words::{
     HttpVersion, Inherit, NextWord, OriginValue, TlsVersion, Token, VerifyWord,
 };

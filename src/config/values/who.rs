@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::config::diagnostic::{Diagnostic, quote};
 use crate::config::model::Who;
 use crate::config::read::{Fault, FromText, Read, Reader};
-use crate::config::tree::Node;
+use crate::config::tree::{Kind, Node};
 
 /// An address or range of addresses, or `all`.
 #[derive(Clone, Debug)]
@@ -37,6 +37,41 @@ impl Read for Cidr {
     fn schema() -> Value {
         json!({ "type": "string" })
     }
+}
+
+/// A proxy that is believed: an address or range, or whatever a name stands for.
+#[derive(Clone, Debug)]
+pub(in crate::config) enum Sender {
+    Of(Who),
+    Named(String),
+}
+
+impl Read for Sender {
+    fn type_name() -> String {
+        "address, range, host name, \"unix:\" or \"all\"".to_owned()
+    }
+
+    fn read(node: &Node, cx: &mut Reader<'_>) -> Option<Self> {
+        if let Kind::Text { value, .. } = &node.kind
+            && Who::from_text(value).is_err()
+            && is_name(value)
+        {
+            return Some(Self::Named(value.clone()));
+        }
+        Cidr::read(node, cx).map(|cidr| Self::Of(cidr.0))
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "string" })
+    }
+}
+
+/// Whether it can be a host name: not one of digits alone, which is a broken address.
+fn is_name(text: &str) -> bool {
+    let is_label = |label: &str| {
+        !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    text.split('.').all(is_label) && text.bytes().any(|b| b.is_ascii_alphabetic())
 }
 
 impl FromText for Who {

@@ -68,7 +68,7 @@ impl AsyncRead for Dripping<'_> {
 fn read(bytes: &[u8], step: usize) -> (io::Result<Header>, usize) {
     let mut stream = Dripping { rest: bytes, step, paused: false };
     let read = {
-        let mut reading = std::pin::pin!(proxy_protocol::read(&mut stream));
+        let mut reading = std::pin::pin!(proxy_protocol::read(&mut stream, false));
         let mut cx = Context::from_waker(Waker::noop());
         loop {
             if let Poll::Ready(read) = reading.as_mut().poll(&mut cx) {
