@@ -6,11 +6,13 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpListener;
 
 use crate::nginx::Running;
-use crate::support::client::exchange;
+use crate::support::client::{self, exchange, read_head};
 use crate::support::proxy::Proxy;
-use crate::support::{address, eventually};
+use crate::support::{address, eventually, within};
 
 const TOML: &str = r#"
 [log_format]
@@ -119,4 +121,53 @@ async fn in_nginx_conf() {
     std::fs::write(&file, format!("events {{}}\nhttp {{ {text} }}\n")).unwrap();
     let _running = Running::start(&file, listen).await;
     behaves(folder.path(), listen).await;
+}
+
+#[tokio::test]
+async fn what_peers_did_is_told_also_of_a_request_that_was_given_up() {
+    let (listen, folder) = (address(8080), Proxy::folder());
+    let (first, second) = (address(9000), TcpListener::bind(address(9001)).await.unwrap());
+    let path = folder.path().to_owned();
+    let config = format!(
+        "[log_format]\npeers = \"$uri $status $upstream_status $upstream_response_length \
+         $upstream_bytes_received $upstream_bytes_sent $upstream_http_x_a $bytes_sent\"\n\
+         times = \"$upstream_connect_time; $upstream_header_time; $upstream_response_time\"\n\
+         [upstream.two]\nservers = [\"{first}\", \"{}\"]\nbalance = \"round_robin\"\n\
+         [[server]]\nlisten = \"{listen}\"\n[[server.location]]\npath = \"/\"\nproxy_pass = \"http://two\"\n\
+         access_log = [{{ path = \"peers\", format = \"peers\" }}, {{ path = \"times\", format = \"times\" }}]\n",
+        second.local_addr().unwrap()
+    );
+    let _proxy = Proxy::start_in(folder, &config).await;
+    let lines = async |name: &str, count: usize| {
+        let there = async || {
+            let text = std::fs::read_to_string(path.join(name)).ok()?;
+            (text.lines().count() == count).then_some(text)
+        };
+        let text = eventually(name, there).await;
+        text.lines().last().unwrap().to_owned()
+    };
+    // the first refuses, the second answers
+    let mut client = client::tcp(listen).await;
+    client.write_all(b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    let (mut peer, _) = within("accept", second.accept()).await.unwrap();
+    let sent = read_head(&mut peer).await.len();
+    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nX-A: told\r\n\r\nbody";
+    peer.write_all(answer.as_bytes()).await.unwrap();
+    read_head(&mut client).await;
+    let received = answer.len();
+    assert_eq!(
+        lines("peers", 1).await,
+        format!("/a 200 502, 200 -, 4 -, {received} -, {sent} told 4")
+    );
+    let times = lines("times", 1).await;
+    let times: Vec<_> =
+        times.split("; ").map(|times| times.split(", ").collect::<Vec<_>>()).collect();
+    assert!(times.iter().all(|times| times.len() == 2), "{times:?}");
+    assert_eq!((times[0][0], times[1][0]), ("-", "-"));
+    // the client leaves before there is an answer
+    let mut leaving = client::tcp(listen).await;
+    leaving.write_all(b"GET /b HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    let sent = read_head(&mut peer).await.len();
+    drop(leaving);
+    assert_eq!(lines("peers", 2).await, format!("/b 499 - 0 0 {sent} - 0"));
 }

@@ -67,9 +67,6 @@ pub(super) fn custom(record: &Record, event: Event<'_>, zone: &TimeZone) -> Stri
             Piece::Late(Var::RequestTime) => decimal(took),
             Piece::Late(Var::BodyBytesSent) => bytes.to_string(),
             Piece::Late(Var::BytesSent) => (bytes + u64::from(record.switching_bytes)).to_string(),
-            Piece::Late(Var::UpstreamResponseTime) => {
-                record.upstream_response_time.map_or_else(|| "-".to_owned(), decimal)
-            }
             Piece::Late(Var::RequestCompletion) => {
                 if record.status == 499 { "" } else { "OK" }.to_owned()
             }

@@ -152,6 +152,12 @@ pub enum Var {
     UpstreamHeaderTime,
     /// `$upstream_response_time`
     UpstreamResponseTime,
+    /// `$upstream_response_length`: of the body
+    UpstreamResponseLength,
+    /// `$upstream_bytes_received`
+    UpstreamBytesReceived,
+    /// `$upstream_bytes_sent`
+    UpstreamBytesSent,
     /// `$ssl_session_reused`: `r` or `.`
     SslSessionReused,
     /// `$ssl_session_id`: there is none where sessions are resumed by tickets
@@ -208,7 +214,7 @@ pub enum CertificatePart {
 }
 
 /// Variables without a parameter, by name.
-const PLAIN: [(&str, Var); 81] = [
+const PLAIN: [(&str, Var); 84] = [
     ("host", Var::Host),
     ("remote_addr", Var::RemoteAddr),
     ("remote_port", Var::RemotePort),
@@ -275,6 +281,9 @@ const PLAIN: [(&str, Var); 81] = [
     ("upstream_connect_time", Var::UpstreamConnectTime),
     ("upstream_header_time", Var::UpstreamHeaderTime),
     ("upstream_response_time", Var::UpstreamResponseTime),
+    ("upstream_response_length", Var::UpstreamResponseLength),
+    ("upstream_bytes_received", Var::UpstreamBytesReceived),
+    ("upstream_bytes_sent", Var::UpstreamBytesSent),
     ("ssl_session_reused", Var::SslSessionReused),
     ("ssl_session_id", Var::SslSessionId),
     ("ssl_client_verify", Var::SslClientVerify),
@@ -340,9 +349,23 @@ impl Var {
                 | Self::BytesSent
                 | Self::BodyBytesSent
                 | Self::UpstreamResponseTime
+                | Self::UpstreamResponseLength
+                | Self::UpstreamBytesReceived
+                | Self::UpstreamBytesSent
                 | Self::Msec
                 | Self::TimeIso8601
                 | Self::TimeLocal
+        )
+    }
+
+    /// Whether whoever knows what the peers did tells it, of those that are late.
+    pub const fn is_of_peers(&self) -> bool {
+        matches!(
+            self,
+            Self::UpstreamResponseTime
+                | Self::UpstreamResponseLength
+                | Self::UpstreamBytesReceived
+                | Self::UpstreamBytesSent
         )
     }
 }

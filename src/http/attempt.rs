@@ -154,7 +154,7 @@ impl fmt::Display for Failure {
 #[derive(Debug)]
 pub(super) struct Asked {
     pub(super) sender: http1::SendRequest<Body>,
-    head_room: HeadRoom,
+    pub(super) head_room: HeadRoom,
 }
 
 /// Connects to a peer.

@@ -35,6 +35,12 @@ impl Clocked {
         self.conn
     }
 
+    fn count(&self, written: &Poll<io::Result<usize>>) {
+        if let (Some(room), Poll::Ready(Ok(len))) = (&self.head_room, written) {
+            room.gave(*len);
+        }
+    }
+
     fn clock<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -86,6 +92,7 @@ impl AsyncWrite for Clocked {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let result = Pin::new(&mut this.conn).poll_write(cx, bytes);
+        this.count(&result);
         this.clock(cx, result)
     }
 
@@ -96,6 +103,7 @@ impl AsyncWrite for Clocked {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let result = Pin::new(&mut this.conn).poll_write_vectored(cx, slices);
+        this.count(&result);
         this.clock(cx, result)
     }
 

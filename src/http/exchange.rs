@@ -57,6 +57,7 @@ impl Exchange<'_> {
             upstream_addr,
             status: None,
             told: self.state.told.as_deref(),
+            started: None,
             answer: None,
             number: self.number,
             received: self.verdicts.received(),

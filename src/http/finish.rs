@@ -1,74 +1,19 @@
 //! The end of a request: one log line, one count, whatever way it ends.
 
 use std::sync::Arc;
-use std::time::Duration;
-
-use http::{HeaderMap, StatusCode};
 
 use tokio::time::Instant;
 
 use super::guard::Verdicts;
+use super::told::Told;
 use crate::access_log::{Log, Record};
+use crate::config::template::Piece;
 use crate::limits::Taken;
 use crate::metrics::ServerSeries;
 use crate::upstream::Lease;
 
 /// The status nginx logs when the client went away before its answer.
 const CLIENT_GONE: u16 = 499;
-
-/// What the peers that were asked said, for variables.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Told {
-    /// `$upstream_status`
-    pub(super) statuses: String,
-    /// `$upstream_connect_time`
-    pub(super) connect_times: String,
-    /// `$upstream_header_time`
-    pub(super) header_times: String,
-    /// `$upstream_http_NAME`
-    pub(super) headers: HeaderMap,
-    /// When the last of them was asked.
-    pub(super) asked: Option<Instant>,
-}
-
-impl Told {
-    /// Another peer is asked.
-    pub(super) fn ask(&mut self) {
-        if self.asked.is_some() {
-            for list in [&mut self.statuses, &mut self.connect_times, &mut self.header_times] {
-                list.push_str(", ");
-            }
-        }
-        self.asked = Some(Instant::now());
-    }
-
-    /// It is connected.
-    pub(super) fn connected(&mut self) {
-        if let Some(asked) = self.asked {
-            self.connect_times += &seconds(asked.elapsed());
-        }
-    }
-
-    /// It has answered.
-    pub(super) fn answered(&mut self, status: StatusCode, headers: &HeaderMap) {
-        self.statuses += status.as_str();
-        self.headers.clone_from(headers);
-        if let Some(asked) = self.asked {
-            self.header_times += &seconds(asked.elapsed());
-        }
-    }
-
-    /// It has not, and this is what that counts as.
-    pub(super) fn failed(&mut self, status: StatusCode) {
-        self.statuses += status.as_str();
-        self.header_times.push('-');
-    }
-}
-
-/// nginx's times: `0.042`.
-pub(super) fn seconds(time: Duration) -> String {
-    format!("{}.{:03}", time.as_secs(), time.subsec_millis())
-}
 
 /// Does on drop what a request's end asks for. Until an answer is known, it is the client that
 /// went away.
@@ -131,11 +76,27 @@ impl Finish {
         self.lease = Some(lease);
     }
 
+    /// What was still to be told of the peers is known.
+    fn settle(&mut self) {
+        self.told.end();
+        self.record.upstream_response_time = self.told.asked().map(|asked| asked.elapsed());
+        let also = self.record.also.iter_mut().flat_map(|also| also.iter_mut());
+        let lines = also.map(|(_, line)| line).chain([&mut self.record.line]);
+        for piece in lines.flatten().flat_map(|line| line.iter_mut()) {
+            if let Piece::Late(var) = piece
+                && var.is_of_peers()
+            {
+                let value = self.told.value(var);
+                *piece = Piece::Text(if value.is_empty() { "-".to_owned() } else { value });
+            }
+        }
+    }
+
     /// The request became a tunnel: its line is written when that ends.
     pub(super) fn pass_on(mut self) -> Option<(Log, Box<Record>)> {
         self.passed_on = true;
         self.record.request_time = self.started.elapsed();
-        self.record.upstream_response_time = self.told.asked.map(|asked| asked.elapsed());
+        self.settle();
         let log = self.log.take()?;
         Some((log, std::mem::take(&mut self.record)))
     }
@@ -156,8 +117,9 @@ impl Drop for Finish {
             }
         }
         if let (Some(log), false) = (&self.log, self.passed_on) {
+            let log = log.clone();
             self.record.request_time = took;
-            self.record.upstream_response_time = self.told.asked.map(|asked| asked.elapsed());
+            self.settle();
             log.request(std::mem::take(&mut self.record));
         }
     }

@@ -4,9 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HeaderMap};
 use http::{Request, Response, StatusCode, Uri};
-use http_body::Body as _;
+use http_body::{Body as _, Frame};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
@@ -16,6 +17,7 @@ use super::body::{Body, BodyFate, empty, full};
 use super::exchange::Exchange;
 use super::finish::Finish;
 use super::generation::RouteUpstream;
+use super::head_room::HeadRoom;
 use super::request_body::RequestBody;
 use super::respond::Refused;
 use super::rewrite;
@@ -96,13 +98,13 @@ async fn ask_peers(
             try_peer(exchange, upstream, proxy, head, body_now, &lease, fate, finish).await;
         let (failure, unsent_body) = match result {
             Ok(response) => {
-                finish.told.answered(response.status(), response.headers());
+                finish.told.answered(response.status(), Some(response.headers()));
                 let failed = Failure::Status(response.status().as_u16());
                 let method = exchange.method();
                 if !attempts.may_go_on(&failed, method, without_body) {
                     lease.succeeded();
                     finish.keep(lease);
-                    return Ok(finish_head(response, proxy));
+                    return Ok(finish_head(response, proxy, finish.told.traffic()));
                 }
                 (failed, None)
             }
@@ -149,6 +151,7 @@ async fn try_peer(
     // A kept connection may have been closed meanwhile: a request that did not leave goes on a new
     // one, and that is nobody's failure.
     if let Some(mut idle) = exchange.shared.pool.take(key, keepalive) {
+        finish.told.on(&idle.peer.head_room);
         match ask(&mut idle.peer, request, proxy.read_timeout, fate).await {
             Ok(response) => {
                 let response = checked(response)?;
@@ -170,6 +173,7 @@ async fn try_peer(
         Ok(peer) => peer,
         Err(failure) => return Err((failure, Some(request.into_body()))),
     };
+    finish.told.on(&peer.head_room);
     match ask(&mut peer, request, proxy.read_timeout, fate).await {
         Ok(response) => {
             let response = checked(response)?;
@@ -192,9 +196,20 @@ fn checked(response: Response<Incoming>) -> Result<Response<Incoming>, (Failure,
     Ok(response)
 }
 
-/// The head of an answer on its way to the client.
-pub(super) fn finish_head(response: Response<Incoming>, proxy: &Proxy) -> Answer {
-    let mut response = response.map(|body| body.map_err(Into::into).boxed_unsync());
+/// The head of an answer on its way to the client; the bytes of its body are counted.
+pub(super) fn finish_head(
+    response: Response<Incoming>,
+    proxy: &Proxy,
+    traffic: Option<HeadRoom>,
+) -> Answer {
+    let count = move |frame: Frame<Bytes>| {
+        if let (Some(traffic), Some(data)) = (&traffic, frame.data_ref()) {
+            traffic.body(data.len());
+        }
+        frame
+    };
+    let mut response =
+        response.map(|body| body.map_frame(count).map_err(Into::into).boxed_unsync());
     rewrite::response_head(response.headers_mut(), proxy);
     (response, Some(proxy.read_timeout))
 }

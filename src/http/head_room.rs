@@ -3,7 +3,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// More than hyper's longest head (408 KiB) and what it reads ahead behind one.
 const ROOM: usize = 1024 * 1024;
@@ -12,31 +12,59 @@ const UNBOUNDED: usize = usize::MAX;
 
 /// Shared by a connection and whoever asks on it.
 #[derive(Clone, Debug)]
-pub(super) struct HeadRoom(Arc<AtomicUsize>);
+pub(super) struct HeadRoom(Arc<Room>);
+
+#[derive(Debug)]
+struct Room {
+    left: AtomicUsize,
+    /// Bytes of the current request and answer: received, sent, and of the answer's body.
+    bytes: [AtomicU64; 3],
+}
 
 impl HeadRoom {
     pub(super) fn new() -> Self {
-        Self(Arc::new(AtomicUsize::new(UNBOUNDED)))
+        let left = AtomicUsize::new(UNBOUNDED);
+        Self(Arc::new(Room { left, bytes: Default::default() }))
     }
 
     /// A request goes out: its answer's head has to fit.
     pub(super) fn start(&self) {
-        self.0.store(ROOM, Ordering::Relaxed);
+        self.0.left.store(ROOM, Ordering::Relaxed);
+        for bytes in &self.0.bytes {
+            bytes.store(0, Ordering::Relaxed);
+        }
     }
 
     /// The head is there.
     pub(super) fn stop(&self) {
-        self.0.store(UNBOUNDED, Ordering::Relaxed);
+        self.0.left.store(UNBOUNDED, Ordering::Relaxed);
     }
 
     /// Bytes have been read; an error when there was no room for them.
     pub(super) fn take(&self, len: usize) -> io::Result<()> {
-        let taken = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |room| match room {
-            UNBOUNDED => Some(UNBOUNDED),
-            room => room.checked_sub(len),
-        });
+        self.0.bytes[0].fetch_add(len as u64, Ordering::Relaxed);
+        let taken =
+            self.0.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |room| match room {
+                UNBOUNDED => Some(UNBOUNDED),
+                room => room.checked_sub(len),
+            });
         let endless = |_| io::Error::new(io::ErrorKind::InvalidData, "answers (1xx) without end");
         taken.map(|_| ()).map_err(endless)
+    }
+
+    /// Bytes have been written.
+    pub(super) fn gave(&self, len: usize) {
+        self.0.bytes[1].fetch_add(len as u64, Ordering::Relaxed);
+    }
+
+    /// Bytes of the answer's body have been read.
+    pub(super) fn body(&self, len: usize) {
+        self.0.bytes[2].fetch_add(len as u64, Ordering::Relaxed);
+    }
+
+    /// Received, sent, of the body.
+    pub(super) fn bytes(&self) -> [u64; 3] {
+        std::array::from_fn(|at| self.0.bytes[at].load(Ordering::Relaxed))
     }
 }
 

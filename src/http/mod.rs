@@ -37,6 +37,7 @@ mod stages;
 mod state;
 mod subrequest;
 mod switching;
+mod told;
 mod upgrade;
 mod vars;
 

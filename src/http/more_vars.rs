@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::certificates;
-use super::finish::{Told, seconds};
+use super::told::seconds;
 use super::vars::{Facts, joined};
 use crate::config::template::{Lookup as _, Var};
 use crate::net::proxy_protocol::Header;
@@ -18,10 +18,7 @@ pub(super) fn lookup(facts: &Facts<'_>, var: &Var, out: &mut String) {
     let value = match var {
         Var::Capture(group) => return out.push_str(facts.state.capture(*group)),
         Var::Own(number) => return out.push_str(facts.state.own(*number)),
-        Var::UpstreamHttp(name) => {
-            let told = |told: &Told| joined(&told.headers, name);
-            facts.told.map(told)
-        }
+        Var::UpstreamHttp(name) => facts.told.map(|told| told.header(name, facts.answer)),
         Var::SentHttp(name) => facts.answer.map(|answer| joined(answer, name)),
         Var::BinaryRemoteAddr => facts.client.addr.ip().map(binary),
         Var::RealipRemoteAddr | Var::RealipRemotePort => {
@@ -57,13 +54,14 @@ pub(super) fn lookup(facts: &Facts<'_>, var: &Var, out: &mut String) {
         Var::Pid => Some(std::process::id().to_string()),
         Var::Hostname => nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()),
         Var::NginxVersion => Some(NGINX.to_owned()),
-        Var::UpstreamStatus => facts.told.map(|told| told.statuses.clone()),
-        Var::UpstreamConnectTime => facts.told.map(|told| told.connect_times.clone()),
-        Var::UpstreamHeaderTime => facts.told.map(|told| told.header_times.clone()),
-        Var::UpstreamResponseTime => {
-            let asked = facts.told.and_then(|told| told.asked);
-            asked.map(|asked| seconds(asked.elapsed()))
-        }
+        Var::UpstreamStatus
+        | Var::UpstreamConnectTime
+        | Var::UpstreamHeaderTime
+        | Var::UpstreamResponseTime
+        | Var::UpstreamResponseLength
+        | Var::UpstreamBytesReceived
+        | Var::UpstreamBytesSent => facts.told.map(|told| told.value(var)),
+        Var::RequestTime => facts.started.map(|started| seconds(started.elapsed())),
         Var::Pipe => Some(".".to_owned()),
         Var::RequestLength => Some(facts.received.to_string()),
         Var::LimitReqStatus => Some(facts.state.limit_req_status.to_owned()),

@@ -68,7 +68,7 @@ pub(super) async fn act(
                 Err(refused) => break Outcome::Answer(refusal(exchange, &refused)),
             },
         };
-        if finish.told.asked.is_some() {
+        if finish.told.asked().is_some() {
             exchange.state.told = Some(Box::new(finish.told.clone()));
         }
         match page(exchange, status) {
@@ -110,7 +110,7 @@ fn head(outcome: &mut Outcome) -> (StatusCode, &mut HeaderMap) {
 /// `add_header` and `expires`.
 fn tell(exchange: &Exchange<'_>, finish: &Finish, outcome: &mut Outcome) {
     let (status, headers) = head(outcome);
-    let facts = answered(exchange, finish, status, headers);
+    let facts = Facts { answer: Some(headers), ..answered(exchange, finish, status) };
     // What is refused here may still get a header that is always added.
     let expires = exchange.route.location.expires.as_ref().map(|value| value.expand(&facts));
     let added = rewrite::added_headers(&exchange.route.location.add_headers, &facts);
@@ -130,12 +130,29 @@ fn tell(exchange: &Exchange<'_>, finish: &Finish, outcome: &mut Outcome) {
 
 /// `access_log`: as much of the lines as is known.
 fn log(exchange: &Exchange<'_>, finish: &mut Finish, outcome: &mut Outcome) {
-    if finish.log.is_none() {
-        return;
+    if finish.log.is_some() {
+        let (status, headers) = head(outcome);
+        prepare(exchange, finish, status, Some(headers));
     }
-    let (status, headers) = head(outcome);
+}
+
+/// The same for a client that went away before it had an answer.
+pub(super) fn give_up(exchange: &Exchange<'_>, finish: &mut Finish) {
+    if finish.log.is_some()
+        && let Ok(status) = StatusCode::from_u16(finish.record.status)
+    {
+        prepare(exchange, finish, status, None);
+    }
+}
+
+fn prepare(
+    exchange: &Exchange<'_>,
+    finish: &mut Finish,
+    status: StatusCode,
+    headers: Option<&HeaderMap>,
+) {
     finish.record.request_id = exchange.request_id.get().into();
-    let facts = answered(exchange, finish, status, headers);
+    let facts = Facts { answer: headers, ..answered(exchange, finish, status) };
     let mut lines = lines(exchange.route, &facts).into_iter();
     let first = lines.next();
     let also: Vec<_> = lines.collect();
@@ -144,16 +161,11 @@ fn log(exchange: &Exchange<'_>, finish: &mut Finish, outcome: &mut Outcome) {
 }
 
 /// What variables stand for once there is an answer.
-fn answered<'f>(
-    exchange: &'f Exchange<'_>,
-    finish: &'f Finish,
-    status: StatusCode,
-    headers: &'f HeaderMap,
-) -> Facts<'f> {
+fn answered<'f>(exchange: &'f Exchange<'_>, finish: &'f Finish, status: StatusCode) -> Facts<'f> {
     Facts {
         status: Some(status.as_u16()),
         told: Some(&finish.told),
-        answer: Some(headers),
+        started: Some(finish.started),
         ..exchange.facts(&finish.record.upstream_addr)
     }
 }

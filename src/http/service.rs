@@ -19,7 +19,7 @@ use super::finish::Finish;
 use super::generation::{Generation, Site};
 use super::guard;
 use super::head::Spelling;
-use super::pages::act;
+use super::pages::{act, give_up};
 use super::respond::{self, Refused};
 use super::route::Found;
 use super::stages::Outcome;
@@ -59,6 +59,21 @@ pub(super) struct Switching {
     pub(super) opening: Box<Opening>,
     pub(super) place: Place,
     pub(super) finish: Finish,
+}
+
+/// A request that nobody knows the answer of. Its client may go away before: then nothing runs any
+/// more but what is dropped.
+struct Pending<'a> {
+    exchange: Exchange<'a>,
+    finish: Option<Finish>,
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        if let Some(finish) = &mut self.finish {
+            give_up(&self.exchange, finish);
+        }
+    }
 }
 
 /// Answers one request that hyper has read.
@@ -120,7 +135,7 @@ pub(super) async fn serve(
         respond::as_page(&mut response, &site.model.own);
         return answer(response, None, finish, true);
     }
-    let mut exchange = Exchange {
+    let exchange = Exchange {
         shared: &session.shared,
         connection: &session.connection,
         verdicts: &session.verdicts,
@@ -136,11 +151,18 @@ pub(super) async fn serve(
     };
     describe(&mut finish, &generation, site, parts, &exchange.client);
     finish.log = site.own().logs.first().cloned();
+    let mut pending = Pending { exchange, finish: Some(finish) };
     if let Some(pattern) = site.pattern(&host) {
-        exchange.state.fits(pattern, &host);
+        pending.exchange.state.fits(pattern, &host);
     }
     // 4. to 6. The location, its rules, its action.
-    let outcome = act(&mut exchange, incoming, wants_upgrade, &mut finish).await;
+    let outcome = match &mut pending.finish {
+        Some(finish) => act(&mut pending.exchange, incoming, wants_upgrade, finish).await,
+        None => None,
+    };
+    let Some(mut finish) = pending.finish.take() else {
+        return Handled::Closed;
+    };
     let (response, timeout) = match outcome {
         Some(Outcome::Answer(given)) => given,
         Some(Outcome::Switching(head, opening)) => return switch(session, head, opening, finish),
@@ -150,9 +172,10 @@ pub(super) async fn serve(
         }
     };
     // 7. A connection that is to end says so; behind an upgrade request nothing is HTTP any more.
-    let location = &exchange.route.location;
+    let route = pending.exchange.route;
+    let location = &route.location;
     session.verdicts.keep_for(location.keepalive_timeout);
-    session.verdicts.spell(&exchange.route.spelling);
+    session.verdicts.spell(&route.spelling);
     let last = wants_upgrade
         || !is_kept(parts)
         || number >= location.keepalive_requests

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::Method;
 use http::request::Parts;
 
-use super::finish::Told;
+use super::told::Told;
 use crate::config::model::Pattern;
 
 /// How often a path may change, as in nginx.

@@ -53,6 +53,14 @@ impl Asked {
             Self::Answered(response) => response.status(),
         }
     }
+
+    /// The headers of an answer that opens nothing.
+    pub(super) fn refusal(&self) -> Option<&HeaderMap> {
+        match self {
+            Self::Switching(_) => None,
+            Self::Answered(response) => Some(response.headers()),
+        }
+    }
 }
 
 /// Connects to a peer, asks it, and waits for the head of its answer.

@@ -110,6 +110,7 @@ async fn pass_on(
             try_peer(exchange, upstream, proxy, &uri, &headers, accept.as_ref(), &lease, finish);
         let failure = match result.await {
             Ok(asked) => {
+                finish.told.answered(asked.status(), asked.refusal());
                 let failed = Failure::Status(asked.status().as_u16());
                 if !attempts.may_go_on(&failed, &parts.method, true) {
                     lease.succeeded();
@@ -117,7 +118,10 @@ async fn pass_on(
                 }
                 failed
             }
-            Err(failure) => failure,
+            Err(failure) => {
+                finish.told.failed(failure.refused().status());
+                failure
+            }
         };
         if !failure.is_ours() {
             lease.failed();
@@ -179,7 +183,7 @@ fn conclude(
         Asked::Switching(switched) => *switched,
         Asked::Answered(response) => {
             finish.keep(lease);
-            return Upgraded::Answered(finish_head(response, proxy));
+            return Upgraded::Answered(finish_head(response, proxy, None));
         }
     };
     let field = |name| {
@@ -201,7 +205,7 @@ fn conclude(
     rewrite::response_head(answer.headers_mut(), proxy);
     // What follows a 101 is no body (RFC 9112 §6.3).
     answer.headers_mut().remove(CONTENT_LENGTH);
-    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
     answer.headers_mut().insert(UPGRADE, protocol);
     let opening = Opening {
         spelling,

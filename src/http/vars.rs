@@ -5,11 +5,12 @@ use std::sync::OnceLock;
 use http::HeaderMap;
 use http::header::{COOKIE, HOST};
 use http::request::Parts;
+use tokio::time::Instant;
 
 use super::client::{Client, Connection, text};
-use super::finish::Told;
 use super::more_vars as more;
 use super::state::State;
+use super::told::Told;
 use crate::config::model::{Action, Files, ListenAddr, Location, LocationPath, Redirects};
 use crate::config::template::{Lookup, Var};
 
@@ -35,6 +36,8 @@ pub(super) struct Facts<'a> {
     pub(super) status: Option<u16>,
     /// What the peers said, once they have been asked.
     pub(super) told: Option<&'a Told>,
+    /// When the request came, once there is an answer.
+    pub(super) started: Option<Instant>,
     /// The headers of the answer, once there is one.
     pub(super) answer: Option<&'a HeaderMap>,
     /// Which request of the connection it is.
