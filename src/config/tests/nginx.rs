@@ -295,3 +295,17 @@ fn includes_stand_for_their_line_and_are_found_beside_the_main_file() {
         read_on(&circle, "include x;").unwrap_err().to_string().contains("one include too many")
     );
 }
+
+#[test]
+fn a_port_is_no_part_of_the_name_of_a_peer() {
+    let with = |name: &str| {
+        read(&format!(
+            "events {{}} http {{ server {{ location / {{ proxy_pass https://127.0.0.1:1; proxy_ssl_name {name}; }} }} }}"
+        ))
+    };
+    let config = with("backend:123").unwrap().config;
+    let proxy = proxy_of(&config.servers[0].locations[0]);
+    assert_eq!(proxy.tls.as_ref().unwrap().name, "backend");
+    let faults = with("a/b").unwrap_err().to_string();
+    assert!(faults.contains("no name that a certificate can have: `a/b`"), "{faults}");
+}
