@@ -4,7 +4,7 @@
 const NGINX: &str = "1.22.1";
 
 /// Modules of nginx whose directives work here, besides those that it always has.
-const WITH: [&str; 2] = ["http_ssl", "http_realip"];
+const WITH: [&str; 3] = ["http_ssl", "http_realip", "http_stub_status"];
 
 /// Modules that nginx has unless it is told not to, and whose directives do not work here.
 const WITHOUT: [&str; 15] = [

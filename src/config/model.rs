@@ -698,6 +698,8 @@ pub enum Action {
     Proxy(Box<Proxy>),
     /// Serves files.
     Files,
+    /// `stub_status`: tells how many connections and requests there are.
+    Status,
     /// None of them: 404.
     Nothing,
 }

@@ -247,6 +247,9 @@ section! {
         try_files: List<Text> { unset("none"); "same"; N }
         /// Only what is redirected here inside of Wayhold is served; others get 404.
         internal: bool { default(false); "same"; N }
+        /// Answers with how many connections and requests there are, in the form of nginx's module; `metrics` tells
+        /// more.
+        stub_status: bool { default(false); "same"; N }
         /// Locations in this one, which inherit from it.
         location: Tables<LocationSection> { unset("none"); "location"; N }
     }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use http::{Response, StatusCode};
+use http::{Method, Response, StatusCode};
 use hyper::body::Incoming;
 
 use super::client::Client;
@@ -16,7 +16,7 @@ use super::generation::{Route, RouteUpstream};
 use super::limiting;
 use super::path;
 use super::redirects;
-use super::respond::Refused;
+use super::respond::{self, Refused};
 use super::rewrite;
 use super::route::Found;
 use super::script::{self, Stop};
@@ -169,8 +169,18 @@ async fn run(
             Some(files) => Ok(Outcome::Answer(files::serve(exchange, files).await?)),
             None => Err(Refused::NotFound.into()),
         },
+        (Action::Status, _) => Ok(Outcome::Answer(status(exchange)?)),
         (Action::Nothing, _) => Err(Refused::NotFound.into()),
     }
+}
+
+/// How many connections and requests there are.
+fn status(exchange: &Exchange<'_>) -> Result<Answer, Refused> {
+    if !matches!(*exchange.method(), Method::GET | Method::HEAD) {
+        return Err(Refused::Returned(StatusCode::METHOD_NOT_ALLOWED));
+    }
+    let totals = exchange.shared.metrics.totals();
+    Ok((respond::text(StatusCode::OK, totals.to_string()), None))
 }
 
 /// Passes a request on to an upstream.

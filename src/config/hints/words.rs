@@ -83,7 +83,6 @@ pub(super) const NOT_YET: &[&str] = &[
     "auth_basic",
     "auth_basic_user_file",
     "auth_jwt",
-    "stub_status",
     "messages_per_second",
     "bytes_per_second",
     "max_connections",

@@ -119,7 +119,7 @@ pub(super) const ROWS: &[Row] = &[
     ("server_tokens", "hsl", "1", Nothing(UNNEEDED)),
     ("set", "silj", "2", Done),
     ("set_real_ip_from", "hsl", "1", Done),
-    ("stub_status", "sl", "0,1", Refused(NOT_YET)),
+    ("stub_status", "sl", "0,1", Done),
     ("subrequest_output_buffer_size", "hsl", "1", Nothing(BUFFERS)),
     ("tcp_nodelay", "hsl", "flag", Nothing(UNNEEDED)),
     ("tcp_nopush", "hsl", "flag", Nothing(FILES)),
