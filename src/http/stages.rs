@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::{Method, Response, StatusCode};
 use hyper::body::Incoming;
 
+use super::auth;
 use super::client::Client;
 use super::dynamic::{self, Url};
 use super::exchange::Exchange;
@@ -130,9 +131,7 @@ async fn run(
 ) -> Result<Outcome, Stop> {
     let route = exchange.route;
     limiting::admit(exchange, finish).await?;
-    if !exchange.client.is_allowed(&route.location.access) {
-        return Err(Refused::Forbidden.into());
-    }
+    auth::admit(exchange).await?;
     if let Some(tries) = &route.location.try_files {
         let path = files::try_files(exchange, route.location.files.as_ref(), tries).await?;
         exchange.state.rewritten |= path != exchange.state.path;

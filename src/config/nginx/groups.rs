@@ -76,3 +76,21 @@ pub(super) fn proxy_tls(directive: &Directive, out: &mut Emit) -> bool {
     }
     true
 }
+
+/// Who is let in; whether the directive is of that.
+pub(super) fn auth(directive: &Directive, out: &mut Emit) -> bool {
+    let (name, place) = (&directive.name, directive.place());
+    match name.as_str() {
+        "auth_basic" | "auth_request" | "satisfy" => out.text(name, place, directive.arg(0)),
+        "auth_basic_user_file" => {
+            let path = directive.arg(0);
+            let variable = path.starts_with('$');
+            out.text(name, place, if variable { path.to_owned() } else { conf_path(place, path) });
+        }
+        "auth_request_set" => {
+            out.insert(name, directive.arg(0), text(place, directive.arg(1)));
+        }
+        _ => return false,
+    }
+    true
+}

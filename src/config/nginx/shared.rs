@@ -2,7 +2,7 @@
 
 use super::super::tree::Kind;
 use super::emit::{Emit, node, text};
-use super::groups::proxy_tls;
+use super::groups::{auth, proxy_tls};
 use super::mapper::{Mapper, hidden};
 use super::parse::Directive;
 
@@ -164,6 +164,7 @@ impl Mapper<'_> {
                 self.out.differs(place, "\"error_log\" is left out: there is one for the process");
             }
             _ if self.tls(directive, out)
+                || auth(directive, out)
                 || proxy_tls(directive, out)
                 || self.bodies(directive, out) => {}
             _ => self.by_table(directive),

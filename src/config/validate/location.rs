@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::header::HOST;
 
 use super::script::{self, Around, Script};
-use super::{Context, bodies, files, headers, limits, logs, proxy, upstream};
+use super::{Context, auth, bodies, files, headers, limits, logs, proxy, upstream};
 use crate::config::diagnostic::{Diagnostic, quote};
 use crate::config::model::{AccessRule, Action, Location, LocationPath, RealIp, Who};
 use crate::config::read::Field;
@@ -238,6 +238,7 @@ fn build(cx: &mut Context<'_>, parts: Parts<'_>, levels: &Levels<'_>) -> Locatio
         files: file_keys,
         limits: limit_keys,
         bodies: body_keys,
+        auth: auth_keys,
         websocket: _,
         // `access` takes them from one section
         allow: _,
@@ -284,6 +285,7 @@ fn build(cx: &mut Context<'_>, parts: Parts<'_>, levels: &Levels<'_>) -> Locatio
         gzip: bodies::gzip(body_keys),
         html_errors: file_keys.html_errors.with_default().value,
         action,
+        auth: auth::auth(cx, auth_keys),
         access: access(cx, levels),
         real_ip: RealIp {
             from,
