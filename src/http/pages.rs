@@ -70,6 +70,7 @@ pub(super) async fn act(
         };
         if finish.told.asked().is_some() {
             exchange.state.told = Some(Box::new(finish.told.clone()));
+            exchange.state.upstream_addr.clone_from(&finish.record.upstream_addr);
         }
         match page(exchange, status) {
             None => break Outcome::Answer(answer),

@@ -33,6 +33,8 @@ pub(super) struct State {
     pub(super) method: Option<Method>,
     /// What peers said before a page stood in.
     pub(super) told: Option<Box<Told>>,
+    /// `$upstream_addr` of then.
+    pub(super) upstream_addr: Box<str>,
     /// `$proxy_host`, where variables tell it.
     pub(super) proxy_host: Option<String>,
     /// `$limit_req_status`; a request is limited once.
@@ -75,6 +77,7 @@ impl State {
             status: None,
             method: None,
             told: None,
+            upstream_addr: Box::default(),
             proxy_host: None,
             limit_req_status: "",
             limit_conn_status: "",
