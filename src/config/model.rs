@@ -14,6 +14,7 @@ use ipnet::IpNet;
 use regex::Regex;
 
 use super::template::{Template, Var};
+use super::units;
 
 /// One whole configuration.
 #[derive(Clone, Debug)]
@@ -347,6 +348,8 @@ pub struct Location {
     pub html_errors: bool,
     /// `ssi`: its documents have commands in them.
     pub ssi: Option<Ssi>,
+    /// `limit_rate`
+    pub rate: Option<BodyRate>,
     /// `gzip`
     pub gzip: Option<Gzip>,
     /// What it does.
@@ -413,6 +416,22 @@ impl Ssi {
     /// What a name in a document stands for.
     pub fn variable(&self, name: &str) -> Option<Template> {
         self.own.get(name).cloned().or_else(|| Var::built_in(name)).map(Template::of)
+    }
+}
+
+/// How fast the body of an answer goes.
+#[derive(Clone, Debug)]
+pub struct BodyRate {
+    /// Bytes a second.
+    pub rate: Template,
+    /// Once so many have gone.
+    pub after: Template,
+}
+
+impl BodyRate {
+    /// A size as it is written; `None` when it is none.
+    pub fn size(text: &str) -> Option<u64> {
+        units::size(text).ok()
     }
 }
 
@@ -510,6 +529,8 @@ pub enum Step {
 /// What `set` can set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Assigned {
+    /// `$limit_rate`
+    Rate,
     /// A variable of the configuration, by its number.
     Own(usize),
     /// `$args`

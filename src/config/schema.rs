@@ -388,6 +388,10 @@ section! {
         ssi_silent_errors: bool { default(false); "same"; N }
         /// Documents keep their `Last-Modified` and `ETag`.
         ssi_last_modified: bool { default(false); "same"; N }
+        /// Bytes of an answer's body a second, `"0"` is no bound; with variables. Tunnels have no such bound.
+        limit_rate: Text { default("0"); "same"; N }
+        /// From how many bytes on; with variables.
+        limit_rate_after: Text { default("0"); "same"; N }
         /// Answers are compressed for clients that take that; those that come compressed stay as they are.
         gzip: bool { default(false); "same"; N }
         /// Of which types, besides `text/html`; `"*"` is any.

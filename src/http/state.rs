@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Method};
 
+use super::pace;
 use super::told::Told;
 use crate::config::model::{Assigned, Pattern};
 
@@ -45,6 +46,8 @@ pub(super) struct State {
     pub(super) body: Option<Bytes>,
     /// The body has gone to a peer.
     pub(super) body_is_gone: bool,
+    /// `$limit_rate`, where a script sets it.
+    pub(super) rate: Option<u64>,
     /// How a client is asked who it is.
     pub(super) challenge: Vec<HeaderValue>,
     /// How many requests it was made for, each for the sake of the other.
@@ -83,6 +86,7 @@ impl State {
             limit_conn_status: "",
             body: None,
             body_is_gone: false,
+            rate: None,
             challenge: Vec::new(),
             depth: 0,
             ssi: BTreeMap::new(),
@@ -136,6 +140,7 @@ impl State {
         match variable {
             Assigned::Own(number) => self.set_own(number, value),
             Assigned::Args => self.set_args(value),
+            Assigned::Rate => self.rate = Some(pace::size(&value)),
         }
     }
 
