@@ -139,7 +139,8 @@ fn log(exchange: &Exchange<'_>, finish: &mut Finish, outcome: &mut Outcome) {
     }
 }
 
-/// The same for a client that went away before it had an answer.
+/// The same where there is no answer, or none that a location has made: a client that went away, a
+/// request that is none.
 pub(super) fn give_up(exchange: &Exchange<'_>, finish: &mut Finish) {
     if finish.log.is_some()
         && let Ok(status) = StatusCode::from_u16(finish.record.status)

@@ -126,16 +126,6 @@ pub(super) async fn serve(
         return answer(Refused::NotFound.response(), None, finish, true);
     };
     finish.series = Some(Arc::clone(&site.series));
-    // 3. What the guard refused is only answered.
-    if let Some(refusal) = session.verdicts.of(number) {
-        let client = Client::of(&session.connection, &parts.headers, &site.model.own.real_ip);
-        describe(&mut finish, &generation, site, parts, &client);
-        finish.log = site.own().logs.first().cloned();
-        tracing::info!("client sent an invalid request: {}", Refused::Guard(refusal).reason());
-        let mut response = Refused::Guard(refusal).response();
-        respond::as_page(&mut response, &site.model.own);
-        return answer(response, None, finish, true);
-    }
     let exchange = Exchange {
         shared: &session.shared,
         connection: &session.connection,
@@ -152,6 +142,15 @@ pub(super) async fn serve(
     };
     describe(&mut finish, &generation, site, parts, &exchange.client);
     finish.log = site.own().logs.first().cloned();
+    // 3. What the guard refused is only answered.
+    if let Some(refusal) = session.verdicts.of(number) {
+        tracing::info!("client sent an invalid request: {}", Refused::Guard(refusal).reason());
+        let mut response = Refused::Guard(refusal).response();
+        respond::as_page(&mut response, &site.model.own);
+        finish.answered(response.status().as_u16());
+        give_up(&exchange, &mut finish);
+        return answer(response, None, finish, true);
+    }
     let mut pending = Pending { exchange, finish: Some(finish) };
     if let Some(pattern) = site.pattern(&host) {
         pending.exchange.state.fits(pattern, &host);
@@ -169,6 +168,7 @@ pub(super) async fn serve(
         Some(Outcome::Switching(head, opening)) => return switch(session, head, opening, finish),
         None => {
             finish.answered(CLOSED);
+            give_up(&pending.exchange, &mut finish);
             return Handled::Closed;
         }
     };
