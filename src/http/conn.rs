@@ -19,7 +19,7 @@ use super::generation::Generation;
 use super::guard::{Guard, Verdicts};
 use super::service::{Handled, Switching};
 use super::{Shared, head, respond, service};
-use crate::config::model::ListenAddr;
+use crate::config::model::{ListenAddr, Server};
 use crate::limits::Permit;
 use crate::metrics::ActiveConnection;
 use crate::net::{ClientAddr, Conn, Stream, proxy_protocol};
@@ -122,7 +122,7 @@ pub async fn serve(
         draining,
     });
     let answered = match open(&mut guard, &session, &mut stop).await {
-        Ok(First::Http(answered)) => Mutex::new(answered),
+        Ok(First::Http(answered)) => answered,
         Ok(First::WebSocket(switching)) => return switch(guard, *switching).await,
         Ok(First::Gone) => return,
         Err(error) => {
@@ -130,6 +130,27 @@ pub async fn serve(
             return;
         }
     };
+    if !guard.is_at_home() {
+        return http(guard, &server, session, answered, stop).await;
+    }
+    // What is no opening has no place on a thread that carries tunnels.
+    match guard.into_runtime() {
+        Ok(guard) => {
+            tokio::spawn(async move { http(guard, &server, session, answered, stop).await });
+        }
+        Err(error) => tracing::error!("a connection cannot be watched: {error}"),
+    }
+}
+
+/// Lets hyper speak with a client; its first request may have been answered already.
+async fn http(
+    guard: Guard,
+    server: &Server,
+    session: Arc<Session>,
+    answered: Option<Response<Body>>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let answered = Mutex::new(answered);
     let service = service_fn(move |request| {
         let session = Arc::clone(&session);
         let answered = answered.lock().unwrap_or_else(PoisonError::into_inner).take();

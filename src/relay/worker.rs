@@ -4,23 +4,26 @@
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::AsRawFd;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Interest, Poll, Registry, Token, Waker};
+use tokio::runtime::Handle;
 
 use super::leg::Leg;
+use super::openings::{Errand, Openings, Polled, Task};
 use super::pump::{Buffers, Carried, Pumped};
 use super::seeds::Seeds;
 use super::slab::{Key, Slab};
 use super::wheel::{Entry, Wheel};
-use super::{Command, NewTunnel, RouteKey, clock};
+use super::{Command, Counts, NewTunnel, RouteKey, clock};
 use crate::config::model::Policy;
 use crate::drain::Pace;
 use crate::ending::Cause;
 use crate::metrics::WorkerSeries;
+use crate::net::home::{Bell, Home};
 use crate::ws::tunnel::{Context, Tunnel};
 use crate::ws::{Millis, NEVER, Side};
 
@@ -28,6 +31,8 @@ use crate::ws::{Millis, NEVER, Side};
 const BATCH: usize = 1024;
 /// The token of the waker; no tunnel's, as those have an index of 31 bits.
 const WAKE: Token = Token(usize::MAX);
+/// Openings that have their turn before frames have theirs.
+const TURN: usize = 16;
 /// How often a drain goes on.
 const DRAIN_STEP: Millis = 50;
 
@@ -36,12 +41,14 @@ const DRAIN_STEP: Millis = 50;
 pub(super) struct Worker {
     index: usize,
     poll: Poll,
-    waker: Arc<Waker>,
+    registry: Arc<Registry>,
+    bell: Arc<Bell>,
     commands: mpsc::Receiver<Command>,
     /// Seen by whoever hands out tunnels.
-    count: Arc<AtomicUsize>,
+    counts: Arc<Counts>,
     series: Arc<WorkerSeries>,
     tunnels: Slab<Carried>,
+    openings: Openings,
     wheel: Wheel,
     buffers: Buffers,
     seeds: Seeds,
@@ -63,20 +70,22 @@ impl Worker {
     pub(super) fn new(
         index: usize,
         commands: mpsc::Receiver<Command>,
-        count: Arc<AtomicUsize>,
+        counts: Arc<Counts>,
         series: Arc<WorkerSeries>,
     ) -> io::Result<Self> {
         let poll = Poll::new()?;
-        let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
+        let bell = Arc::new(Bell::new(Waker::new(poll.registry(), WAKE)?));
         let now = clock::millis();
         Ok(Self {
             index,
+            registry: Arc::new(poll.registry().try_clone()?),
             poll,
-            waker,
+            bell,
             commands,
-            count,
+            counts,
             series,
             tunnels: Slab::new(),
+            openings: Openings::default(),
             wheel: Wheel::new(now),
             buffers: Buffers::new(),
             seeds: Seeds::new(),
@@ -87,14 +96,21 @@ impl Worker {
         })
     }
 
-    pub(super) fn waker(&self) -> Arc<Waker> {
-        Arc::clone(&self.waker)
+    pub(super) fn bell(&self) -> Arc<Bell> {
+        Arc::clone(&self.bell)
     }
 
     /// Runs until it is told to stop.
-    pub(super) fn run(mut self) {
+    pub(super) fn run(mut self, runtime: &Handle) {
+        // Openings have their timers there.
+        let _runtime = runtime.enter();
         let mut events = Events::with_capacity(BATCH);
-        while !self.stopping {
+        loop {
+            self.bell.rest();
+            self.heed();
+            if self.stopping {
+                break;
+            }
             let wait = self.wait().map(Duration::from_millis);
             if let Err(error) = self.poll.poll(&mut events, wait) {
                 if error.kind() != io::ErrorKind::Interrupted {
@@ -102,14 +118,18 @@ impl Worker {
                 }
                 continue;
             }
+            self.bell.rise();
             let woken = clock::micros();
             self.now = woken / 1000;
             self.events(&events);
+            self.heed();
+            self.open();
             self.leftovers();
             self.clocks();
             self.go_on_draining();
             self.series.busy_us.add(clock::micros().saturating_sub(woken));
         }
+        self.openings.clear();
         for key in self.tunnels.keys() {
             self.end(key);
         }
@@ -117,7 +137,7 @@ impl Worker {
 
     /// How long epoll may wait.
     fn wait(&self) -> Option<Millis> {
-        if !self.again.is_empty() {
+        if !self.again.is_empty() || self.openings.wait() {
             return Some(0);
         }
         let drain = self.drain.as_ref().map(|_| DRAIN_STEP);
@@ -127,11 +147,11 @@ impl Worker {
     fn events(&mut self, events: &Events) {
         for event in events {
             if event.token() == WAKE {
-                self.commands();
                 continue;
             }
             let (key, side) = from_token(event.token());
             let Some(carried) = self.tunnels.get_mut(key) else {
+                self.openings.tell(to_token(key, Side::Client), side, event);
                 continue;
             };
             let leg = &mut carried.legs[side as usize];
@@ -212,10 +232,43 @@ impl Worker {
         }
     }
 
+    /// What others have to say.
+    fn heed(&mut self) {
+        self.commands();
+        for token in self.bell.woken() {
+            self.openings.call(token);
+        }
+    }
+
+    /// Openings whose turn it is.
+    fn open(&mut self) {
+        for _ in 0..TURN {
+            let Some(token) = self.openings.next() else {
+                return;
+            };
+            if let Polled::Over(errand) = self.openings.poll(token) {
+                // It may have left a tunnel in its place.
+                self.commands();
+                self.tunnels.release(from_token(token).0);
+                if errand == Errand::Opening {
+                    self.counts.openings.fetch_sub(1, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+
+    fn start(&mut self, task: Task, errand: Errand) {
+        let key = self.tunnels.reserve();
+        let tokens = Side::BOTH.map(|side| to_token(key, side));
+        let home = Home::new(self.index, tokens, &self.registry, &self.bell);
+        self.openings.add(home, task, errand);
+    }
+
     fn commands(&mut self) {
         while let Ok(command) = self.commands.try_recv() {
             match command {
                 Command::Adopt(tunnel) => self.adopt(*tunnel),
+                Command::Run(task, errand) => self.start(task, errand),
                 Command::Policies(policies) => self.set_policies(&policies),
                 Command::Drain(window) => {
                     let rest = self.tunnels.keys();
@@ -231,14 +284,13 @@ impl Worker {
     }
 
     fn adopt(&mut self, new: NewTunnel) {
-        let NewTunnel { client, upstream, extensions, policy, route, series, keep } = new;
-        let early = [client.early, upstream.early];
+        let NewTunnel { mut client, mut upstream, extensions, policy, route, series, keep } = new;
+        let early = [&mut client, &mut upstream].map(|leg| std::mem::take(&mut leg.early));
+        let seated = [&client, &upstream].map(|leg| leg.seat.is_some());
+        let home = client.seat.as_ref().map(|seat| from_token(seat.home().token()).0);
         let carried = Carried {
             tunnel: Tunnel::new(self.now, self.seeds.next()).with_extensions(extensions),
-            legs: [
-                Leg::new(client.fd.into(), client.tls, client.unsent),
-                Leg::new(upstream.fd.into(), upstream.tls, upstream.unsent),
-            ],
+            legs: [client, upstream].map(Leg::new),
             policy,
             route,
             series,
@@ -246,7 +298,8 @@ impl Worker {
             keep,
         };
         self.series.opened.add(1);
-        let key = self.tunnels.insert(carried);
+        let key = home.unwrap_or_else(|| self.tunnels.reserve());
+        self.tunnels.fill(key, carried);
         for (side, early) in Side::BOTH.into_iter().zip(early) {
             let Some(carried) = self.tunnels.get_mut(key) else {
                 return;
@@ -255,13 +308,18 @@ impl Worker {
             if !early.is_empty() {
                 carried.early(side, &early, self.now, self.index, &mut self.buffers);
             }
-            if let Err(error) = register(&self.poll, &carried.legs[side as usize], key, side) {
+            if !seated[side as usize]
+                && let Err(error) = register(&self.poll, &carried.legs[side as usize], key, side)
+            {
                 tracing::error!("a tunnel cannot be watched: {error}");
                 self.end(key);
                 return;
             }
         }
-        if self.drain.is_some() {
+        if self.stopping {
+            // Its client had the 101 just before.
+            self.eject(key, Cause::Shutdown);
+        } else if self.drain.is_some() {
             self.eject(key, Cause::Drain);
         }
         for side in Side::BOTH {
@@ -326,7 +384,7 @@ impl Worker {
         let stats = carried.tunnel.stats(self.now);
         carried.series.closed(&ending, stats.duration);
         self.series.closed.add(1);
-        self.count.fetch_sub(1, Ordering::Relaxed);
+        self.counts.tunnels.fetch_sub(1, Ordering::Relaxed);
         if let Some((log, record)) = carried.keep.line {
             log.tunnel_ended(record, &ending, &stats);
         }

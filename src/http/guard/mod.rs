@@ -233,6 +233,16 @@ impl Guard {
         .await;
     }
 
+    /// Whether its socket is watched by the thread that may carry it.
+    pub(super) const fn is_at_home(&self) -> bool {
+        self.conn.is_at_home()
+    }
+
+    /// Gives its socket to the runtime.
+    pub(super) fn into_runtime(self) -> io::Result<Self> {
+        Ok(Self { conn: self.conn.into_runtime()?, ..self })
+    }
+
     /// The request that was waited for needs no reading any more.
     pub(super) fn skip_released(&mut self) {
         self.raw.advance(std::mem::take(&mut self.released));
