@@ -15,7 +15,7 @@ use crate::nginx::Running;
 use crate::support::backend::Echo;
 use crate::support::client::{self, exchange};
 use crate::support::proxy::Proxy;
-use crate::support::{address, within};
+use crate::support::{address, eventually, within};
 
 const TOML: &str = r#"
 root = "www"
@@ -48,6 +48,9 @@ proxy_pass = "http://EVENTS"
 gzip = true
 gzip_types = "*"
 [[server.location]]
+path = "/status"
+stub_status = true
+[[server.location]]
 path = "/ws"
 proxy_pass = "http://ECHO"
 gzip = true
@@ -68,6 +71,7 @@ server {
     gzip on; gzip_types text/plain; gzip_vary on; gzip_min_length 100; gzip_proxied no-cache auth;
   }
   location /events { proxy_pass http://EVENTS; gzip on; gzip_types *; }
+  location = /status { stub_status; }
   location /ws {
     proxy_pass http://ECHO; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;
     gzip on; gzip_types *; ssi on; ssi_types *;
@@ -224,6 +228,17 @@ async fn behaves(listen: SocketAddr, backend: &TcpListener) {
     socket.send(Message::text("who")).await.unwrap();
     let name = within("a name", socket.next()).await.unwrap().unwrap();
     assert_eq!(name, Message::text("echo"));
+    // connections that have just ended are still counted
+    let parts = [
+        "Active connections: 2 \nserver accepts handled requests\n ",
+        "Reading: 0 Writing: 2 Waiting: 0 \n",
+    ];
+    let told = async || {
+        let status = ask(listen, "GET /status", "").await;
+        parts.iter().all(|part| status.contains(part)).then_some(())
+    };
+    eventually("two connections", told).await;
+    assert!(ask(listen, "POST /status", "Content-Length: 0\r\n").await.starts_with("HTTP/1.1 405"));
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@
     reason = "a test may panic, and quotes paths for TOML as Debug does"
 )]
 
+mod auth;
 mod bad_reloads;
 mod bodies;
 mod client_certificates;

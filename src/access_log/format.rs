@@ -33,7 +33,12 @@ pub(super) fn combined(record: &Record, event: Event<'_>, zone: &TimeZone) -> St
     let at = time(record.at_ms).to_zoned_datetime(zone.clone());
     let mut line = escaped(or_dash(&record.remote_addr));
     // Writing to a String does not fail.
-    let _ok = write!(line, " - - [{}] \"", at.strftime("%d/%b/%Y:%H:%M:%S %z"));
+    let _ok = write!(
+        line,
+        " - {} [{}] \"",
+        escaped(or_dash(&record.remote_user)),
+        at.strftime("%d/%b/%Y:%H:%M:%S %z")
+    );
     line.push_str(&escaped(&record.method));
     line.push(' ');
     line.push_str(&escaped(&redact::uri(&record.request_uri)));
@@ -133,6 +138,7 @@ pub(super) fn json(record: &Record, event: Event<'_>, zone: &TimeZone) -> String
     };
     put("event", json!(event_name));
     put("remote_addr", json!(record.remote_addr));
+    put("remote_user", json!(record.remote_user));
     put("request_method", json!(record.method));
     put("request_uri", json!(redact::uri(&record.request_uri)));
     put("server_protocol", json!(record.protocol));

@@ -14,6 +14,8 @@ pub struct Record {
     pub at_ms: u64,
     /// `$remote_addr`
     pub remote_addr: Box<str>,
+    /// `$remote_user`
+    pub remote_user: Box<str>,
     /// `$request_method`
     pub method: Box<str>,
     /// `$request_uri`: as received; redacted when written.

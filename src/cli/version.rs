@@ -4,11 +4,10 @@
 const NGINX: &str = "1.22.1";
 
 /// Modules of nginx whose directives work here, besides those that it always has.
-const WITH: [&str; 2] = ["http_ssl", "http_realip"];
+const WITH: [&str; 4] = ["http_ssl", "http_realip", "http_stub_status", "http_auth_request"];
 
 /// Modules that nginx has unless it is told not to, and whose directives do not work here.
-const WITHOUT: [&str; 15] = [
-    "auth_basic",
+const WITHOUT: [&str; 14] = [
     "autoindex",
     "browser",
     "charset",

@@ -333,6 +333,8 @@ pub struct Location {
     pub gzip: Option<Gzip>,
     /// What it does.
     pub action: Action,
+    /// `auth_basic`, `auth_request`, `satisfy`
+    pub auth: Auth,
     /// `allow` and `deny`, in order; the first that fits decides, none allows.
     pub access: Vec<AccessRule>,
     /// Who is believed about the client's address.
@@ -345,6 +347,35 @@ pub struct Location {
     pub client_body_buffer_size: u64,
     /// Where requests are logged.
     pub access_logs: Vec<AccessLog>,
+}
+
+/// Who is let in besides those whose addresses are.
+#[derive(Clone, Debug, Default)]
+pub struct Auth {
+    /// `satisfy any`: one of the rules is enough.
+    pub any: bool,
+    /// Who knows a password.
+    pub basic: Option<AuthBasic>,
+    /// Whom another request says so of.
+    pub request: Option<AuthRequest>,
+}
+
+/// `auth_basic`
+#[derive(Clone, Debug)]
+pub struct AuthBasic {
+    /// What the password is for; `off` lets everybody in.
+    pub realm: Template,
+    /// The file of users.
+    pub file: Template,
+}
+
+/// `auth_request`
+#[derive(Clone, Debug)]
+pub struct AuthRequest {
+    /// The path that is asked for, with its arguments.
+    pub uri: String,
+    /// What is set once that is answered.
+    pub set: Vec<(Assigned, Template)>,
 }
 
 /// How documents with commands in them are processed.
@@ -698,6 +729,8 @@ pub enum Action {
     Proxy(Box<Proxy>),
     /// Serves files.
     Files,
+    /// `stub_status`: tells how many connections and requests there are.
+    Status,
     /// None of them: 404.
     Nothing,
 }

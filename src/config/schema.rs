@@ -16,11 +16,11 @@ use super::model::{
 };
 use super::section::section;
 use super::values::{
-    AccessLogValue, AddHeaders, Address, Cidr, ErrorLog, ErrorPageValue, Headers, HttpVersion,
-    Inherit, Int, LimitConn, LimitReq, List, Listen, LogFormats, MapValues, Named, NextWord,
-    OriginValue, PeerValue, Percent, Rate, RedirectValue, ReturnValue, Sender, Size, SizeOrOff,
-    Steps, Tables, Text, Time, TimeOrOff, Timeout, TlsVersion, Token, Types, VerifyWord, Workers,
-    Written,
+    AccessLogValue, AddHeaders, Address, Assignments, Cidr, ErrorLog, ErrorPageValue, Headers,
+    HttpVersion, Inherit, Int, LimitConn, LimitReq, List, Listen, LogFormats, MapValues, Named,
+    NextWord, OriginValue, PeerValue, Percent, Rate, RedirectValue, ReturnValue, Satisfy, Sender,
+    Size, SizeOrOff, Steps, Tables, Text, Time, TimeOrOff, Timeout, TlsVersion, Token, Types,
+    VerifyWord, Workers, Written,
 };
 
 section! {
@@ -247,6 +247,9 @@ section! {
         try_files: List<Text> { unset("none"); "same"; N }
         /// Only what is redirected here inside of Wayhold is served; others get 404.
         internal: bool { default(false); "same"; N }
+        /// Answers with how many connections and requests there are, in the form of nginx's module; `metrics` tells
+        /// more.
+        stub_status: bool { default(false); "same"; N }
         /// Locations in this one, which inherit from it.
         location: Tables<LocationSection> { unset("none"); "location"; N }
     }
@@ -255,7 +258,7 @@ section! {
 section! {
     /// Keys of a location that may also stand in `[[server]]` and at the top of the file, as
     /// defaults.
-    struct LocationKeys as "[[server.location]], [[server]], or the top" with proxy: ProxyKeys, proxy_ssl: ProxySslKeys, files: FileKeys, bodies: BodyKeys, limits: LimitKeys {
+    struct LocationKeys as "[[server.location]], [[server]], or the top" with proxy: ProxyKeys, proxy_ssl: ProxySslKeys, files: FileKeys, bodies: BodyKeys, auth: AuthKeys, limits: LimitKeys {
         /// Headers added to the answer, with variables; add to those of outer sections. A value may be a
         /// table, `{ value = "…", always = true }`: then the header is added whatever the status.
         add_header: AddHeaders { unset("none"); "same"; N }
@@ -300,6 +303,24 @@ section! {
         open_log_file_cache: LogCache { default("off"); "same"; N }
         /// What holds for WebSocket tunnels.
         websocket: WebSocketSection { unset("its defaults"); "–"; A }
+    }
+}
+
+section! {
+    /// Who is let in besides `allow` and `deny`. These keys too may stand further up, as defaults.
+    struct AuthKeys as "[[server.location]], [[server]], or the top: who is let in" {
+        /// Asks for a user and a password (RFC 7617), for this realm; with variables.
+        auth_basic: Text { default("off"); "same"; N }
+        /// The file of users, `name:hash` on each line, read for each request; with variables. Hashes are those of
+        /// htpasswd (apr1, bcrypt, `{SHA}`) and crypt (`$1$`, `$5$`, `$6$`), `{SSHA}` and `{PLAIN}`.
+        auth_basic_user_file: Text { unset("none"); "same"; N }
+        /// A path that is asked for first, with the headers of the request: 2xx lets it in, 401 and 403 do not. Also
+        /// for handshakes of tunnels.
+        auth_request: Text { default("off"); "same"; N }
+        /// Variables that are set once that is answered: `{ "$user" = "$upstream_http_x_user" }`.
+        auth_request_set: Assignments { unset("none"); "same"; N }
+        /// `"all"` of `allow` and `deny`, `auth_basic`, `auth_request` have to agree, or `"any"` is enough.
+        satisfy: Satisfy { default("all"); "same"; N }
     }
 }
 

@@ -162,6 +162,8 @@ pub enum Var {
     SslSessionReused,
     /// `$ssl_session_id`: there is none where sessions are resumed by tickets
     SslSessionId,
+    /// `$remote_user`: as the request names it
+    RemoteUser,
     /// `$pipe`: always `.`.
     Pipe,
     /// `$request_length`: what has come of the request.
@@ -249,7 +251,7 @@ const PLAIN: [(&str, Var); 84] = [
     ("pipe", Var::Pipe),
     ("request_length", Var::RequestLength),
     ("limit_rate", Var::Nothing),
-    ("remote_user", Var::Nothing),
+    ("remote_user", Var::RemoteUser),
     ("binary_remote_addr", Var::BinaryRemoteAddr),
     ("realip_remote_addr", Var::RealipRemoteAddr),
     ("realip_remote_port", Var::RealipRemotePort),

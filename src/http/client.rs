@@ -72,9 +72,9 @@ impl Client {
     }
 
     /// By `allow` and `deny`: the first that fits decides.
-    pub(super) fn is_allowed(&self, rules: &[AccessRule]) -> bool {
+    pub(super) fn allowed(&self, rules: &[AccessRule]) -> Option<bool> {
         let fits = |rule: &&AccessRule| is_among(self.addr, std::slice::from_ref(&rule.who));
-        rules.iter().find(fits).is_none_or(|rule| rule.allow)
+        rules.iter().find(fits).map(|rule| rule.allow)
     }
 }
 
@@ -202,9 +202,15 @@ mod tests {
         let rule = |allow, who| AccessRule { allow, who };
         let net = |net: &str| Who::Net(net.parse().unwrap());
         let client = Client::of(&connection(None), &HeaderMap::new(), &config(&[], true));
-        assert!(client.is_allowed(&[]));
-        assert!(client.is_allowed(&[rule(true, net("10.0.0.0/8")), rule(false, Who::All)]));
-        assert!(!client.is_allowed(&[rule(false, net("10.0.0.1/32")), rule(true, Who::All)]));
-        assert!(!client.is_allowed(&[rule(true, Who::Unix), rule(false, Who::All)]));
+        assert_ne!(client.allowed(&[]), Some(false));
+        assert_ne!(
+            client.allowed(&[rule(true, net("10.0.0.0/8")), rule(false, Who::All)]),
+            Some(false)
+        );
+        assert_eq!(
+            client.allowed(&[rule(false, net("10.0.0.1/32")), rule(true, Who::All)]),
+            Some(false)
+        );
+        assert_eq!(client.allowed(&[rule(true, Who::Unix), rule(false, Who::All)]), Some(false));
     }
 }

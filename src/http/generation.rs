@@ -287,7 +287,7 @@ impl Route {
     pub(super) fn proxy(&self) -> Option<&Proxy> {
         match &self.location.action {
             Action::Proxy(proxy) => Some(proxy),
-            Action::Return(_) | Action::Files | Action::Nothing => None,
+            Action::Return(_) | Action::Files | Action::Status | Action::Nothing => None,
         }
     }
 }
@@ -374,7 +374,7 @@ impl Builder<'_> {
         };
         let upstream = match &location.action {
             Action::Proxy(proxy) => self.upstream(server, location, proxy)?,
-            Action::Return(_) | Action::Files | Action::Nothing => None,
+            Action::Return(_) | Action::Files | Action::Status | Action::Nothing => None,
         };
         let name = location.name.as_str().into();
         let index = routes.len();

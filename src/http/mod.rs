@@ -3,6 +3,7 @@
 
 mod answer;
 mod attempt;
+mod auth;
 mod body;
 mod certificates;
 mod client;

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::auth;
 use super::certificates;
 use super::told::seconds;
 use super::vars::{Facts, joined};
@@ -62,6 +63,7 @@ pub(super) fn lookup(facts: &Facts<'_>, var: &Var, out: &mut String) {
         | Var::UpstreamBytesReceived
         | Var::UpstreamBytesSent => facts.told.map(|told| told.value(var)),
         Var::RequestTime => facts.started.map(|started| seconds(started.elapsed())),
+        Var::RemoteUser => auth::user(facts.parts),
         Var::Pipe => Some(".".to_owned()),
         Var::RequestLength => Some(facts.received.to_string()),
         Var::LimitReqStatus => Some(facts.state.limit_req_status.to_owned()),

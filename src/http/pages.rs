@@ -229,6 +229,11 @@ fn made_here(response: &mut Response<Body>, exchange: &Exchange<'_>) {
 fn refusal(exchange: &Exchange<'_>, refused: &Refused) -> Answer {
     tracing::info!("refused: {}: {}", refused.status(), refused.reason());
     let mut response = refused.response();
+    if *refused == Refused::Unauthorized {
+        for challenge in &exchange.state.challenge {
+            response.headers_mut().append(WWW_AUTHENTICATE, challenge.clone());
+        }
+    }
     made_here(&mut response, exchange);
     (response, None)
 }

@@ -27,6 +27,8 @@ pub(super) enum Refused {
     Cycle,
     /// `deny`
     Forbidden,
+    /// `auth_basic` or `auth_request`: who it is must be said.
+    Unauthorized,
     /// nginx's 495: the certificate of the client is not trusted.
     Certificate,
     /// nginx's 496: there is none.
@@ -65,6 +67,7 @@ impl Refused {
             Self::Returned(status) => status,
             Self::Cycle => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NoWebSocket => StatusCode::UPGRADE_REQUIRED,
@@ -109,6 +112,7 @@ impl Refused {
             Self::Returned(_) => "this is how it is configured",
             Self::Cycle => "the path is changed in a circle",
             Self::Forbidden => "the client is not allowed here",
+            Self::Unauthorized => "the client must say who it is",
             Self::Certificate => "the client's certificate is not trusted",
             Self::NoCertificate => "a certificate of the client is needed",
             Self::Misdirected => "the TLS handshake was for another name",
@@ -235,6 +239,7 @@ pub(super) fn as_page(response: &mut Response<Body>, location: &Location) {
 fn nginx_reason(status: StatusCode) -> &'static str {
     match status.as_u16() {
         302 => "Found",
+        401 => "Authorization Required",
         405 => "Not Allowed",
         413 => "Request Entity Too Large",
         414 => "Request-URI Too Large",

@@ -11,6 +11,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
+use super::auth;
 use super::body::{Body, ResponseBody, empty};
 use super::client::Client;
 use super::conn::{Place, Session};
@@ -253,6 +254,7 @@ fn describe(
     let record = &mut finish.record;
     record.at_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
     record.remote_addr = client.text().into();
+    record.remote_user = auth::user(parts).unwrap_or_default().into();
     record.method = parts.method.as_str().into();
     record.request_uri = parts.uri.path_and_query().map_or("/", |target| target.as_str()).into();
     record.protocol = if parts.version == http::Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" };

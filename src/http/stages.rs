@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use http::{Response, StatusCode};
+use http::{Method, Response, StatusCode};
 use hyper::body::Incoming;
 
+use super::auth;
 use super::client::Client;
 use super::dynamic::{self, Url};
 use super::exchange::Exchange;
@@ -16,7 +17,7 @@ use super::generation::{Route, RouteUpstream};
 use super::limiting;
 use super::path;
 use super::redirects;
-use super::respond::Refused;
+use super::respond::{self, Refused};
 use super::rewrite;
 use super::route::Found;
 use super::script::{self, Stop};
@@ -130,9 +131,7 @@ async fn run(
 ) -> Result<Outcome, Stop> {
     let route = exchange.route;
     limiting::admit(exchange, finish).await?;
-    if !exchange.client.is_allowed(&route.location.access) {
-        return Err(Refused::Forbidden.into());
-    }
+    auth::admit(exchange).await?;
     if let Some(tries) = &route.location.try_files {
         let path = files::try_files(exchange, route.location.files.as_ref(), tries).await?;
         exchange.state.rewritten |= path != exchange.state.path;
@@ -169,8 +168,18 @@ async fn run(
             Some(files) => Ok(Outcome::Answer(files::serve(exchange, files).await?)),
             None => Err(Refused::NotFound.into()),
         },
+        (Action::Status, _) => Ok(Outcome::Answer(status(exchange)?)),
         (Action::Nothing, _) => Err(Refused::NotFound.into()),
     }
+}
+
+/// How many connections and requests there are.
+fn status(exchange: &Exchange<'_>) -> Result<Answer, Refused> {
+    if !matches!(*exchange.method(), Method::GET | Method::HEAD) {
+        return Err(Refused::Returned(StatusCode::METHOD_NOT_ALLOWED));
+    }
+    let totals = exchange.shared.metrics.totals();
+    Ok((respond::text(StatusCode::OK, totals.to_string()), None))
 }
 
 /// Passes a request on to an upstream.

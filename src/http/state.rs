@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use http::Method;
 use http::request::Parts;
+use http::{HeaderValue, Method};
 
 use super::told::Told;
-use crate::config::model::Pattern;
+use crate::config::model::{Assigned, Pattern};
 
 /// How often a path may change, as in nginx.
 const CHANGES: u8 = 10;
@@ -43,6 +43,8 @@ pub(super) struct State {
     pub(super) body: Option<Bytes>,
     /// The body has gone to a peer.
     pub(super) body_is_gone: bool,
+    /// How a client is asked who it is.
+    pub(super) challenge: Vec<HeaderValue>,
     /// How many requests it was made for, each for the sake of the other.
     pub(super) depth: u8,
     /// What `<!--# set -->` has set.
@@ -78,6 +80,7 @@ impl State {
             limit_conn_status: "",
             body: None,
             body_is_gone: false,
+            challenge: Vec::new(),
             depth: 0,
             ssi: BTreeMap::new(),
             changes: CHANGES,
@@ -123,6 +126,14 @@ impl State {
     /// Whether the target is still as the client sent it.
     pub(super) fn is_as_received(&self) -> bool {
         !self.rewritten && self.args.is_none()
+    }
+
+    /// `set`, and what sets variables elsewhere.
+    pub(super) fn assign(&mut self, variable: Assigned, value: String) {
+        match variable {
+            Assigned::Own(number) => self.set_own(number, value),
+            Assigned::Args => self.set_args(value),
+        }
     }
 
     /// The value of a variable of the configuration's own.

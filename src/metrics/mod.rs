@@ -5,6 +5,7 @@
 mod cells;
 mod page;
 mod series;
+mod totals;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,6 +22,7 @@ pub use series::{
     ActiveConnection, ConnectResult, HandshakeResult, ListenerSeries, PeerSeries, RejectReason,
     ServerSeries, TunnelSeries, UpgradeResult, UpstreamSeries,
 };
+pub use totals::Totals;
 
 /// Buckets of things that take milliseconds, in seconds: handshakes, connects, requests.
 const SECONDS: &[f64] =

@@ -156,11 +156,10 @@ impl Mapper<'_> {
             }
             Some(How::OffDiffers(_) | How::Off(_)) if off => self.as_here(directive),
             Some(How::On(_)) if value == "on" => self.as_here(directive),
-            Some(How::All(_)) if value == "all" => self.as_here(directive),
             Some(How::Differs(why) | How::OffDiffers(why)) => {
                 self.out.differs(place, format!("\"{name}\" is left out: {why}"));
             }
-            Some(How::Refused(why) | How::Off(why) | How::On(why) | How::All(why)) => {
+            Some(How::Refused(why) | How::Off(why) | How::On(why)) => {
                 self.out.refused(place, format!("\"{name}\" is not supported: {why}"));
             }
             Some(How::Done) | None => {

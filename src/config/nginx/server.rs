@@ -71,7 +71,7 @@ impl Mapper<'_> {
         for directive in location.children() {
             match directive.name.as_str() {
                 "proxy_pass" => pass = Some(directive),
-                "internal" => out.flag("internal", directive.place(), true),
+                "internal" | "stub_status" => out.flag(&directive.name, directive.place(), true),
                 "location" => {
                     if let Some(node) = self.location(directive, &level) {
                         out.push("location", node);

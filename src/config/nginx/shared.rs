@@ -2,7 +2,8 @@
 
 use super::super::tree::Kind;
 use super::emit::{Emit, node, text};
-use super::mapper::{Mapper, conf_path, hidden};
+use super::groups::{auth, proxy_tls};
+use super::mapper::{Mapper, hidden};
 use super::parse::Directive;
 
 /// A block and what it inherits.
@@ -138,10 +139,7 @@ impl Mapper<'_> {
                 }
             }
             "types" => types(directive, out),
-            "proxy_ssl_verify"
-            | "proxy_ssl_session_reuse"
-            | "proxy_ssl_server_name"
-            | "real_ip_recursive"
+            "real_ip_recursive"
             | "recursive_error_pages"
             | "absolute_redirect"
             | "limit_req_dry_run"
@@ -155,13 +153,8 @@ impl Mapper<'_> {
                 out.flag(name, place, directive.arg(0).eq_ignore_ascii_case("on"));
             }
             "ignore_invalid_headers" => ignore_invalid(directive, level, out),
-            "proxy_ssl_name" | "real_ip_header" | "default_type" => {
+            "real_ip_header" | "default_type" => {
                 out.text(name, place, directive.arg(0));
-            }
-            "proxy_ssl_trusted_certificate"
-            | "proxy_ssl_certificate"
-            | "proxy_ssl_certificate_key" => {
-                out.text(name, place, conf_path(place, directive.arg(0)));
             }
             "allow" | "deny" => self.access(directive, level, out),
             "set_real_ip_from" => out.push(name, text(place, directive.arg(0))),
@@ -170,68 +163,21 @@ impl Mapper<'_> {
             "error_log" => {
                 self.out.differs(place, "\"error_log\" is left out: there is one for the process");
             }
-            _ if self.tls(directive, out) || self.bodies(directive, out) => {}
+            _ if self.tls(directive, out)
+                || auth(directive, out)
+                || proxy_tls(directive, out)
+                || self.bodies(directive, out) => {}
             _ => self.by_table(directive),
         }
     }
 
-    /// What becomes of bodies; whether the directive is of that.
-    fn bodies(&mut self, directive: &Directive, out: &mut Emit) -> bool {
-        let (name, place) = (&directive.name, directive.place());
-        match name.as_str() {
-            "ssi" | "ssi_last_modified" | "ssi_silent_errors" | "gzip" | "gzip_vary" => {
-                out.flag(name, place, directive.arg(0).eq_ignore_ascii_case("on"));
-            }
-            "ssi_types" | "gzip_types" | "gzip_proxied" => {
-                for arg in &directive.args {
-                    out.push(name, text(&arg.place, arg.value.clone()));
-                }
-            }
-            "gzip_comp_level" => self.counted(directive, out),
-            "gzip_http_version" => out.text(name, place, directive.arg(0)),
-            "gzip_min_length" => {
-                if let Some(size) = self.size(directive) {
-                    out.text(name, place, size);
-                }
-            }
-            _ => return false,
-        }
-        true
-    }
-
-    /// TLS towards clients; whether the directive is of that.
-    fn tls(&mut self, directive: &Directive, out: &mut Emit) -> bool {
-        let (name, place) = (&directive.name, directive.place());
-        match name.as_str() {
-            "ssl_certificate" | "ssl_certificate_key" => {
-                out.push(name, text(place, conf_path(place, directive.arg(0))));
-            }
-            "ssl_client_certificate" | "ssl_trusted_certificate" | "ssl_crl" => {
-                out.text(name, place, conf_path(place, directive.arg(0)));
-            }
-            "ssl_protocols" => self.ssl_protocols(directive, out),
-            "ssl_verify_client" => out.text(name, place, directive.arg(0)),
-            "ssl_verify_depth" => self.counted(directive, out),
-            "ssl_session_timeout" => self.timed(directive, out),
-            "ssl_session_cache" => {
-                let kept = directive.args.iter().any(|arg| !matches!(arg.as_str(), "off" | "none"));
-                out.flag(name, place, kept);
-            }
-            "ssl_reject_handshake" | "ssl_session_tickets" => {
-                out.flag(name, place, directive.arg(0).eq_ignore_ascii_case("on"));
-            }
-            _ => return false,
-        }
-        true
-    }
-
-    fn timed(&mut self, directive: &Directive, out: &mut Emit) {
+    pub(super) fn timed(&mut self, directive: &Directive, out: &mut Emit) {
         if let Some(time) = self.time(directive) {
             out.text(&directive.name, directive.place(), time);
         }
     }
 
-    fn counted(&mut self, directive: &Directive, out: &mut Emit) {
+    pub(super) fn counted(&mut self, directive: &Directive, out: &mut Emit) {
         if let Some(number) = self.count(directive) {
             out.number(&directive.name, directive.place(), number);
         }
@@ -283,7 +229,7 @@ impl Mapper<'_> {
         }
     }
 
-    fn ssl_protocols(&mut self, directive: &Directive, out: &mut Emit) {
+    pub(super) fn ssl_protocols(&mut self, directive: &Directive, out: &mut Emit) {
         let known: Vec<_> = directive.args.iter().filter(|arg| is_offered(arg)).collect();
         if known.is_empty() {
             let message = "\"ssl_protocols\" names none that is supported: TLSv1.2 and TLSv1.3 are";

@@ -130,7 +130,7 @@ fn what_cannot_be_carried_over_is_refused_by_name_with_the_reason() {
             "\"fastcgi_pass\" is not supported: only HTTP and WebSocket are proxied",
         ),
         ("autoindex on;", "\"autoindex\" is not supported"),
-        ("auth_basic x;", "\"auth_basic\" is not supported"),
+        ("auth_basic x;", "`auth_basic` has no file of users"),
         ("try_files $uri =900;", "`try_files` needs a status from 300 to 599: `=900`"),
         ("allow 10.0.0.1; deny 10.0.0.2; allow all;", "may take turns only once"),
         ("proxy_set_header A b; proxy_set_header a c;", "header \"a\" is set twice in one block"),
@@ -159,15 +159,12 @@ fn what_one_block_lets_through_another_does_not_refuse() {
 
 #[test]
 fn convert_lists_what_it_drops_and_goes_on() {
-    let text = "server {\n  location / { proxy_pass http://127.0.0.1:1; auth_basic x; }\n  \
+    let text = "server {\n  location / { proxy_pass http://127.0.0.1:1; mirror /x; }\n  \
                 location /files/ { autoindex on; sendfile on; }\n}";
     let converted = convert_on(&Machine::default(), text);
     assert!(converted.dropped);
     let told = converted.remarks.join("\n");
-    assert!(
-        told.contains("nginx.conf:2: not carried over: \"auth_basic\" is not supported"),
-        "{told}"
-    );
+    assert!(told.contains("nginx.conf:2: not carried over: \"mirror\" is not supported"), "{told}");
     assert!(told.contains("nginx.conf:3: not carried over: \"autoindex\""), "{told}");
     assert!(told.contains("nginx.conf:3: note: \"sendfile\" is left out"), "{told}");
     assert!(!converted.toml.contains("autoindex"), "{}", converted.toml);
@@ -294,4 +291,18 @@ fn includes_stand_for_their_line_and_are_found_beside_the_main_file() {
     assert!(
         read_on(&circle, "include x;").unwrap_err().to_string().contains("one include too many")
     );
+}
+
+#[test]
+fn a_port_is_no_part_of_the_name_of_a_peer() {
+    let with = |name: &str| {
+        read(&format!(
+            "events {{}} http {{ server {{ location / {{ proxy_pass https://127.0.0.1:1; proxy_ssl_name {name}; }} }} }}"
+        ))
+    };
+    let config = with("backend:123").unwrap().config;
+    let proxy = proxy_of(&config.servers[0].locations[0]);
+    assert_eq!(proxy.tls.as_ref().unwrap().name, "backend");
+    let faults = with("a/b").unwrap_err().to_string();
+    assert!(faults.contains("no name that a certificate can have: `a/b`"), "{faults}");
 }

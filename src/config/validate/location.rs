@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::header::HOST;
 
 use super::script::{self, Around, Script};
-use super::{Context, bodies, files, headers, limits, logs, proxy, upstream};
+use super::{Context, auth, bodies, files, headers, limits, logs, proxy, upstream};
 use crate::config::diagnostic::{Diagnostic, quote};
 use crate::config::model::{AccessRule, Action, Location, LocationPath, RealIp, Who};
 use crate::config::read::Field;
@@ -32,6 +32,7 @@ struct Parts<'a> {
     path: Option<&'a At<Written<LocationPath>>>,
     pass: Option<&'a At<String>>,
     answer: Option<&'a At<ReturnValue>>,
+    status: bool,
     alias: Option<&'a At<String>>,
     try_files: Option<&'a At<List<String>>>,
     script: Script,
@@ -54,6 +55,7 @@ pub(super) fn location(
         alias,
         try_files,
         internal,
+        stub_status,
         location: nested,
     } = &section.value;
     if path.is_absent() {
@@ -69,7 +71,8 @@ pub(super) fn location(
     }
     let levels: Vec<_> = std::iter::once(keys).chain(outer.iter().copied()).collect();
     let has_files = !alias.is_absent() || levels.iter().any(|keys| !keys.files.root.is_absent());
-    let idle = proxy_pass.is_absent() && r#return.is_absent() && !has_files;
+    let status = stub_status.copied().unwrap_or(false);
+    let idle = proxy_pass.is_absent() && r#return.is_absent() && !has_files && !status;
     if idle && rewrite.is_absent() && nested.is_absent() {
         let shown = path.get().map_or_else(String::new, |path| format!(": {}", quote(&path.text)));
         cx.error(
@@ -86,6 +89,7 @@ pub(super) fn location(
         path: path.get(),
         pass: proxy_pass.get(),
         answer: r#return.get(),
+        status,
         alias: alias.get(),
         try_files: try_files.get(),
         script,
@@ -178,6 +182,7 @@ pub(super) fn branch(
         path: outer.path,
         pass: proxy_pass.get().or(outer.proxy_pass).filter(|_| r#return.is_absent()),
         answer: r#return.get(),
+        status: false,
         alias: alias.get().or(outer.alias),
         try_files: None,
         script: Script::default(),
@@ -207,7 +212,7 @@ pub(super) fn implicit(
 }
 
 fn build(cx: &mut Context<'_>, parts: Parts<'_>, levels: &Levels<'_>) -> Location {
-    let Parts { path, pass, answer, alias, try_files, script, internal, nested } = parts;
+    let Parts { path, pass, answer, status, alias, try_files, script, internal, nested } = parts;
     let explicit = levels.iter().fold(LocationKeys::default(), |inner, outer| inner.or(outer));
     let mut merged = explicit.or(&cx.defaults.location);
     replace_headers(&mut merged, levels);
@@ -221,6 +226,7 @@ fn build(cx: &mut Context<'_>, parts: Parts<'_>, levels: &Levels<'_>) -> Locatio
             }
         }
         (None, Some(answer)) => Action::Return(script::returned(cx, answer)),
+        (None, None) if status => Action::Status,
         (None, None) if place_of_files.is_some() => Action::Files,
         (None, None) => Action::Nothing,
     };
@@ -232,6 +238,7 @@ fn build(cx: &mut Context<'_>, parts: Parts<'_>, levels: &Levels<'_>) -> Locatio
         files: file_keys,
         limits: limit_keys,
         bodies: body_keys,
+        auth: auth_keys,
         websocket: _,
         // `access` takes them from one section
         allow: _,
@@ -278,6 +285,7 @@ fn build(cx: &mut Context<'_>, parts: Parts<'_>, levels: &Levels<'_>) -> Locatio
         gzip: bodies::gzip(body_keys),
         html_errors: file_keys.html_errors.with_default().value,
         action,
+        auth: auth::auth(cx, auth_keys),
         access: access(cx, levels),
         real_ip: RealIp {
             from,

@@ -2,6 +2,7 @@
 //! asked of the machine goes through [`World`]. Every section is taken apart field by field, so that
 //! a key nobody looks at does not compile.
 
+mod auth;
 mod bodies;
 mod files;
 mod headers;

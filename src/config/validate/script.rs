@@ -11,7 +11,7 @@ use crate::config::model::{
     Assigned, Branch, Condition, ErrorPage, Location, LocationPath, Pattern, Returned, Rewrite,
     RewriteFlag, ServerName, Step, Test,
 };
-use crate::config::schema::{LocationSection, TopSection};
+use crate::config::schema::{LocationKeys, LocationSection, TopSection};
 use crate::config::source::At;
 use crate::config::values::{
     ConditionValue, ErrorPageValue, List, ReturnValue, StepTable, Steps, TestValue,
@@ -191,10 +191,10 @@ fn rewrite(
     }
 }
 
-fn assigned(cx: &mut Context<'_>, name: &At<String>) -> Option<Assigned> {
+pub(super) fn assigned(cx: &mut Context<'_>, name: &At<String>) -> Option<Assigned> {
     let Some(bare) = name.strip_prefix('$').filter(|bare| !bare.is_empty()) else {
         let message = format!("`set` needs a variable: {}", quote(name));
-        cx.error(&name.place, message, "write such as `set = \"$limit\"`");
+        cx.error(&name.place, message, "write such as `\"$limit\"`");
         return None;
     };
     if bare == "args" {
@@ -247,6 +247,7 @@ pub(super) fn error_pages(
 
 /// Every variable that something sets, so that it is known wherever it is used.
 pub(super) fn declare(top: &TopSection, declared: &mut impl FnMut(&str)) {
+    declare_set(&top.keys, declared);
     let servers = top.server.get().into_iter().flat_map(|servers| &servers.0);
     for server in servers {
         for name in server.server_name.get().into_iter().flat_map(|names| names.iter()) {
@@ -255,6 +256,7 @@ pub(super) fn declare(top: &TopSection, declared: &mut impl FnMut(&str)) {
             }
         }
         declare_steps(server.rewrite.get(), declared);
+        declare_set(&server.keys, declared);
         let locations = server.location.get().into_iter().flat_map(|locations| &locations.0);
         locations.for_each(|location| declare_location(location, declared));
     }
@@ -265,9 +267,16 @@ fn declare_location(location: &LocationSection, declared: &mut impl FnMut(&str))
         groups(&pattern.regex, declared);
     }
     declare_steps(location.rewrite.get(), declared);
+    declare_set(&location.keys, declared);
     let nested = location.location.get().into_iter().flat_map(|locations| &locations.0);
     for location in nested {
         declare_location(location, &mut *declared);
+    }
+}
+
+fn declare_set(keys: &LocationKeys, declared: &mut impl FnMut(&str)) {
+    for (name, _) in keys.auth.auth_request_set.get().into_iter().flat_map(|set| &set.0) {
+        declared(name.strip_prefix('$').unwrap_or(name));
     }
 }
 

@@ -128,6 +128,14 @@ pub(super) fn to_upstream(
     if let Some(variable) = name.filter(|name| name.contains('$')) {
         let message = format!("`proxy_ssl_name` cannot hold variables yet: {}", quote(variable));
         cx.error(&variable.place, message, "write the name itself");
+    } else if let Some(name) = name
+        && rustls::pki_types::ServerName::try_from(name.as_str()).is_err()
+    {
+        let message = format!(
+            "`proxy_ssl_name` is no name that a certificate can have: {}",
+            super::shown(name, &name.place)
+        );
+        cx.error(&name.place, message, "write a host name or an address, without a port");
     }
     if is_group && verify && name.is_none() {
         let message =

@@ -3,6 +3,7 @@
 
 mod address;
 mod answer;
+mod auth;
 mod error_page;
 mod files;
 mod headers;
@@ -29,6 +30,7 @@ use super::units;
 
 pub(super) use address::Address;
 pub(super) use answer::{ReturnTable, ReturnValue};
+pub(super) use auth::{Assignments, Satisfy};
 pub(super) use error_page::{ErrorPageTable, ErrorPageValue};
 pub(super) use files::Types;
 pub(super) use headers::{AddHeaderTable, AddHeaders, Headers};

@@ -10,8 +10,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::config::model::{
-    Action, CertificatePair, FieldNames, Location, LocationPath, ProxyTls, RealIp, RealIpHeader,
-    Server, ServerName, Sessions, TlsVersions,
+    Action, Auth, CertificatePair, FieldNames, Location, LocationPath, ProxyTls, RealIp,
+    RealIpHeader, Server, ServerName, Sessions, TlsVersions,
 };
 use crate::net::{Conn, Stream};
 
@@ -111,6 +111,7 @@ fn nowhere() -> Location {
         redirects: crate::config::model::Redirects::default(),
         expires: None,
         html_errors: false,
+        auth: Auth::default(),
         ssi: None,
         gzip: None,
         access_logs: Vec::new(),

@@ -1,6 +1,6 @@
 //! Of `http`, `server` and `location`: the core, rewriting, access, limits, maps, logs.
 
-use super::How::{All, Differs, Done, Nothing, Off, OffDiffers, On, Refused};
+use super::How::{Differs, Done, Nothing, Off, OffDiffers, On, Refused};
 use super::Row;
 use super::reasons::{
     AS_IT_CAME, BUFFERS, EXACT, FILES, IN_MEMORY, LIMIT_LEVEL, NO_RATE, NO_SUCH, NOT_YET,
@@ -16,11 +16,11 @@ pub(super) const ROWS: &[Row] = &[
     ("aio_write", "hsl", "flag", Nothing(FILES)),
     ("alias", "l", "1", Done),
     ("allow", "hslx", "1", Done),
-    ("auth_basic", "hslx", "1", Off(NOT_YET)),
-    ("auth_basic_user_file", "hslx", "1", Refused(NOT_YET)),
+    ("auth_basic", "hslx", "1", Done),
+    ("auth_basic_user_file", "hslx", "1", Done),
     ("auth_delay", "hsl", "1", Nothing(NO_SUCH)),
-    ("auth_request", "hsl", "1", Off(NOT_YET)),
-    ("auth_request_set", "hsl", "2", Refused(NOT_YET)),
+    ("auth_request", "hsl", "1", Done),
+    ("auth_request_set", "hsl", "2", Done),
     ("break", "silj", "0", Done),
     ("chunked_transfer_encoding", "hsl", "flag", Nothing(UNNEEDED)),
     ("client_body_buffer_size", "hsl", "1", Done),
@@ -106,7 +106,7 @@ pub(super) const ROWS: &[Row] = &[
     ("rewrite", "silj", "2,3", Done),
     ("rewrite_log", "hsilj", "flag", Nothing(UNNEEDED)),
     ("root", "hslj", "1", Done),
-    ("satisfy", "hsl", "1", All(NOT_YET)),
+    ("satisfy", "hsl", "1", Done),
     ("send_lowat", "hsl", "1", Nothing(BUFFERS)),
     ("send_timeout", "hsl", "1", Done),
     ("sendfile", "hslj", "flag", Nothing(FILES)),
@@ -119,7 +119,7 @@ pub(super) const ROWS: &[Row] = &[
     ("server_tokens", "hsl", "1", Nothing(UNNEEDED)),
     ("set", "silj", "2", Done),
     ("set_real_ip_from", "hsl", "1", Done),
-    ("stub_status", "sl", "0,1", Refused(NOT_YET)),
+    ("stub_status", "sl", "0,1", Done),
     ("subrequest_output_buffer_size", "hsl", "1", Nothing(BUFFERS)),
     ("tcp_nodelay", "hsl", "flag", Nothing(UNNEEDED)),
     ("tcp_nopush", "hsl", "flag", Nothing(FILES)),

@@ -26,8 +26,6 @@ pub(super) enum How {
     Off(&'static str),
     /// `on` changes nothing, anything else is refused.
     On(&'static str),
-    /// `all` changes nothing, anything else is refused.
-    All(&'static str),
 }
 
 /// Name, contexts, arguments, what becomes of it.
