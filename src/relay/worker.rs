@@ -1,6 +1,9 @@
 //! One relay thread: its epoll loop, its tunnels, their deadlines, and what it is told. Not here:
 //! moving bytes (`pump`).
 
+mod drain;
+mod tasks;
+
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -8,22 +11,22 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use drain::Drain;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use tokio::runtime::Handle;
 
 use super::leg::Leg;
-use super::openings::{Errand, Openings, Polled, Task};
+use super::openings::Openings;
 use super::pump::{Buffers, Carried, Pumped};
 use super::seeds::Seeds;
 use super::slab::{Key, Slab};
 use super::wheel::{Entry, Wheel};
 use super::{Command, Counts, NewTunnel, RouteKey, clock};
 use crate::config::model::Policy;
-use crate::drain::Pace;
 use crate::ending::Cause;
 use crate::metrics::WorkerSeries;
-use crate::net::home::{Bell, Home};
+use crate::net::home::Bell;
 use crate::ws::tunnel::{Context, Tunnel};
 use crate::ws::{Millis, NEVER, Side};
 
@@ -31,8 +34,6 @@ use crate::ws::{Millis, NEVER, Side};
 const BATCH: usize = 1024;
 /// The token of the waker; no tunnel's, as those have an index of 31 bits.
 const WAKE: Token = Token(usize::MAX);
-/// Openings that have their turn before frames have theirs.
-const TURN: usize = 16;
 /// How often a drain goes on.
 const DRAIN_STEP: Millis = 50;
 
@@ -57,13 +58,6 @@ pub(super) struct Worker {
     drain: Option<Drain>,
     now: Millis,
     stopping: bool,
-}
-
-/// A drain under way: who is still to be closed, and how fast.
-#[derive(Debug)]
-struct Drain {
-    pace: Pace,
-    rest: Vec<Key>,
 }
 
 impl Worker {
@@ -232,49 +226,13 @@ impl Worker {
         }
     }
 
-    /// What others have to say.
-    fn heed(&mut self) {
-        self.commands();
-        for token in self.bell.woken() {
-            self.openings.call(token);
-        }
-    }
-
-    /// Openings whose turn it is.
-    fn open(&mut self) {
-        for _ in 0..TURN {
-            let Some(token) = self.openings.next() else {
-                return;
-            };
-            if let Polled::Over(errand) = self.openings.poll(token) {
-                // It may have left a tunnel in its place.
-                self.commands();
-                self.tunnels.release(from_token(token).0);
-                if errand == Errand::Opening {
-                    self.counts.openings.fetch_sub(1, Ordering::Relaxed);
-                }
-            }
-        }
-    }
-
-    fn start(&mut self, task: Task, errand: Errand) {
-        let key = self.tunnels.reserve();
-        let tokens = Side::BOTH.map(|side| to_token(key, side));
-        let home = Home::new(self.index, tokens, &self.registry, &self.bell);
-        self.openings.add(home, task, errand);
-    }
-
     fn commands(&mut self) {
         while let Ok(command) = self.commands.try_recv() {
             match command {
                 Command::Adopt(tunnel) => self.adopt(*tunnel),
                 Command::Run(task, errand) => self.start(task, errand),
                 Command::Policies(policies) => self.set_policies(&policies),
-                Command::Drain(window) => {
-                    let rest = self.tunnels.keys();
-                    let pace = Pace::new(self.now, window, rest.len());
-                    self.drain = Some(Drain { pace, rest });
-                }
+                Command::Drain(window) => self.begin_draining(window),
                 Command::Stop => {
                     self.eject_all();
                     self.stopping = true;
@@ -337,34 +295,6 @@ impl Worker {
                 carried.policy = Arc::clone(policy);
                 self.care(key);
             }
-        }
-    }
-
-    fn go_on_draining(&mut self) {
-        let Some(drain) = &mut self.drain else { return };
-        for _ in 0..drain.pace.due(self.now) {
-            // Those that ended by themselves used up their share of the window.
-            let Some(key) = self.drain.as_mut().and_then(|drain| drain.rest.pop()) else {
-                return;
-            };
-            self.eject(key, Cause::Drain);
-            self.care(key);
-        }
-    }
-
-    fn eject(&mut self, key: Key, cause: Cause) {
-        if let Some(carried) = self.tunnels.get_mut(key) {
-            let cells = carried.series.cells(self.index);
-            let cx = Context { now: self.now, policy: &carried.policy, cells };
-            carried.tunnel.eject(cause, &cx);
-        }
-    }
-
-    /// Fast shutdown: every leg that can take it is told.
-    fn eject_all(&mut self) {
-        for key in self.tunnels.keys() {
-            self.eject(key, Cause::Shutdown);
-            self.care(key);
         }
     }
 
