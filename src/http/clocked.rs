@@ -32,8 +32,8 @@ impl Clocked {
     }
 
     /// Gives its socket to the runtime, where it was at home elsewhere.
-    pub(super) fn into_runtime(self) -> io::Result<Self> {
-        Ok(Self { conn: self.conn.into_runtime()?, ..self })
+    pub(super) async fn into_runtime(self) -> io::Result<Self> {
+        Ok(Self { conn: self.conn.into_runtime().await?, ..self })
     }
 
     /// Whether its socket is watched by the thread that may carry it.

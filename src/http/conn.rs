@@ -134,12 +134,12 @@ pub async fn serve(
         return http(guard, &server, session, answered, stop).await;
     }
     // What is no opening has no place on a thread that carries tunnels.
-    match guard.into_runtime() {
-        Ok(guard) => {
-            tokio::spawn(async move { http(guard, &server, session, answered, stop).await });
+    tokio::spawn(async move {
+        match guard.into_runtime().await {
+            Ok(guard) => http(guard, &server, session, answered, stop).await,
+            Err(error) => tracing::error!("a connection cannot be watched: {error}"),
         }
-        Err(error) => tracing::error!("a connection cannot be watched: {error}"),
-    }
+    });
 }
 
 /// Lets hyper speak with a client; its first request may have been answered already.
@@ -228,8 +228,9 @@ async fn switch(mut guard: Guard, switching: Switching) {
     let head = head::write_switching(head.headers(), &opening.spelling);
     finish.record.switching_bytes = u32::try_from(head.len()).unwrap_or(u32::MAX);
     let told = async {
-        guard.write_all(&head).await?;
-        guard.flush().await
+        let conn = guard.unguarded();
+        conn.write_all(&head).await?;
+        conn.flush().await
     };
     if let Err(error) = told.await {
         tracing::debug!("a client went away before its 101: {error}");
@@ -254,7 +255,8 @@ pub async fn plain_on_tls_port(mut stream: Stream) {
         stream.write_all(respond::plain_on_tls().as_bytes()).await?;
         stream.shutdown().await?;
         // What the client still sends is taken, so that the answer is not lost to a reset.
-        let mut sink = [0; 4096];
+        // Kept out of every connection's state.
+        let mut sink = vec![0; 4096];
         while stream.read(&mut sink).await? > 0 {}
         Ok::<_, std::io::Error>(())
     };

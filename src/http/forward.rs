@@ -168,7 +168,8 @@ async fn try_peer(
     let opened = async {
         let (conn, head_room) = reach(lease, upstream, proxy.send_timeout, finish).await?;
         // hyper's connections live on the runtime.
-        let conn = conn.into_runtime().map_err(|e| Failure::Connect(ConnectError::Refused(e)))?;
+        let conn = conn.into_runtime().await;
+        let conn = conn.map_err(|e| Failure::Connect(ConnectError::Refused(e)))?;
         speak(conn, head_room).await
     };
     let mut peer = match opened.await {

@@ -96,6 +96,8 @@ pub(super) struct Site {
     pub(super) series: Arc<ServerSeries>,
     /// `ssl_verify_client`
     pub(super) clients: Option<Arc<ClientAuth>>,
+    /// Some of its requests are logged.
+    pub(super) logs: bool,
     /// The names with groups, whose variables a request may ask for.
     patterns: Vec<Pattern>,
     table: RouteTable,
@@ -323,6 +325,7 @@ impl Builder<'_> {
             clients: clients.transpose().map_err(BuildError::Tls)?.map(Arc::new),
             patterns: patterns.collect(),
             table,
+            logs: routes.iter().any(|route| !route.logs.is_empty()),
             routes,
             model: Arc::clone(server),
         })

@@ -89,7 +89,8 @@ pub(super) async fn ask_to_switch(
         Ok(Err(error)) => Some(error),
     };
     // hyper's connections live on the runtime.
-    let conn = conn.into_runtime().map_err(|e| Failure::Connect(ConnectError::Refused(e)))?;
+    let conn = conn.into_runtime().await;
+    let conn = conn.map_err(|e| Failure::Connect(ConnectError::Refused(e)))?;
     let replay = Replay { asked: false, reader: None, received, error, conn };
     let mut peer = speak(replay, head_room).await?;
     let left = proxy.read_timeout.saturating_sub(started.elapsed());

@@ -112,10 +112,16 @@ impl Stream {
         })
     }
 
-    /// Gives a socket that is at home elsewhere to the runtime.
-    fn into_runtime(self) -> io::Result<Self> {
+    /// Gives a socket that is at home elsewhere to the runtime, and waits until that knows it.
+    async fn into_runtime(self) -> io::Result<Self> {
         match self {
-            Self::Home(stream) => Ok(Self::Tcp(TcpStream::from_std(stream.leave()?.into())?)),
+            Self::Home(stream) => {
+                let stream = TcpStream::from_std(stream.leave()?.into())?;
+                // hyper drops an answer that it cannot write at once when the client has ended its
+                // side.
+                stream.writable().await?;
+                Ok(Self::Tcp(stream))
+            }
             stream => Ok(stream),
         }
     }
@@ -179,9 +185,9 @@ impl Conn {
     }
 
     /// Gives its socket to the runtime: nothing but an opening stays at home.
-    pub fn into_runtime(self) -> io::Result<Self> {
+    pub async fn into_runtime(self) -> io::Result<Self> {
         match self {
-            Self::Plain(stream) => Ok(Self::Plain(stream.into_runtime()?)),
+            Self::Plain(stream) => Ok(Self::Plain(stream.into_runtime().await?)),
             Self::Tls(stream) => Ok(Self::Tls(stream)),
         }
     }

@@ -2,6 +2,7 @@
 //! connections. Not here: what a task does (`http`, `server`).
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -42,10 +43,30 @@ struct Opening {
     called: bool,
 }
 
+/// Tokens are told apart by their low bits, and nobody else chooses them.
+#[derive(Default)]
+struct AsIs(u64);
+
+impl Hasher for AsIs {
+    fn finish(&self) -> u64 {
+        self.0.wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0 << 8 | u64::from(*byte);
+        }
+    }
+
+    fn write_usize(&mut self, word: usize) {
+        self.0 = word as u64;
+    }
+}
+
 /// The tasks, by the tokens of their homes.
 #[derive(Default)]
 pub(super) struct Openings {
-    tasks: HashMap<Token, Opening>,
+    tasks: HashMap<Token, Opening, BuildHasherDefault<AsIs>>,
     /// Whose turn it is.
     called: VecDeque<Token>,
 }
@@ -113,5 +134,52 @@ impl Openings {
     /// Drops all.
     pub(super) fn clear(&mut self) {
         self.tasks.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::runtime::Handle;
+    use tokio::sync::oneshot;
+
+    use crate::metrics::Metrics;
+    use crate::net::home::Home;
+    use crate::relay::Engine;
+
+    fn thread() -> String {
+        std::thread::current().name().unwrap_or_default().to_owned()
+    }
+
+    #[tokio::test]
+    async fn a_task_stays_on_its_thread_whoever_wakes_it() {
+        let engine = Engine::start(2, &Metrics::new(2), &Handle::current()).unwrap();
+        let ((go, gone), (tell, told)) = (oneshot::channel(), oneshot::channel());
+        engine.attend(1, async move {
+            let mut seen = vec![thread()];
+            gone.await.unwrap();
+            seen.push(thread());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            seen.push(thread());
+            tell.send((seen, Home::here().map(|home| home.worker()))).unwrap();
+        });
+        go.send(()).unwrap();
+        let expected = (vec!["relay-1".to_owned(); 3], Some(1));
+        assert_eq!(told.await.unwrap(), expected);
+        engine.stop();
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_its_task_alone() {
+        let engine = Engine::start(1, &Metrics::new(1), &Handle::current()).unwrap();
+        engine.open(async { panic!("as expected") });
+        let (tell, told) = oneshot::channel();
+        engine.open(async move {
+            tell.send(Home::here().is_some()).unwrap();
+        });
+        assert_eq!(told.await, Ok(true));
+        assert_eq!(engine.tunnels(), 0);
+        engine.stop();
     }
 }
