@@ -32,6 +32,9 @@
 //!
 //! # Life of one connection
 //!
+//! Where no TLS is to be spoken on the way to a tunnel, all this happens on one of the relay's
+//! threads, where the tunnel then stays ([`net::home`]); else, and for plain HTTP, on tokio's.
+//!
 //! 1. `server::accept` accepts, backs off on `EMFILE`, loads the current generation, and asks
 //!    [`limits`] for a permit that lives as long as the connection.
 //! 2. [`net::proxy_protocol`] finds the real client where the listener asks for it.

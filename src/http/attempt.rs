@@ -71,7 +71,7 @@ impl<'a> Attempts<'a> {
             return None;
         };
         self.separate();
-        self.addrs.push_str(&lease.addr().to_string());
+        self.addrs.push_str(lease.addr());
         self.tried.push(lease.place());
         finish.record.upstream_addr = self.addrs.as_str().into();
         finish.record.upstream_tries = self.tried.len() as u32;

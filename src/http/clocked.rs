@@ -31,6 +31,16 @@ impl Clocked {
         Self { head_room: Some(head_room), ..self }
     }
 
+    /// Gives its socket to the runtime, where it was at home elsewhere.
+    pub(super) async fn into_runtime(self) -> io::Result<Self> {
+        Ok(Self { conn: self.conn.into_runtime().await?, ..self })
+    }
+
+    /// Whether its socket is watched by the thread that may carry it.
+    pub(super) const fn is_at_home(&self) -> bool {
+        self.conn.is_at_home()
+    }
+
     pub(super) fn into_inner(self) -> Conn {
         self.conn
     }

@@ -19,7 +19,7 @@ use super::generation::Generation;
 use super::guard::{Guard, Verdicts};
 use super::service::{Handled, Switching};
 use super::{Shared, head, respond, service};
-use crate::config::model::ListenAddr;
+use crate::config::model::{ListenAddr, Server};
 use crate::limits::Permit;
 use crate::metrics::ActiveConnection;
 use crate::net::{ClientAddr, Conn, Stream, proxy_protocol};
@@ -122,7 +122,7 @@ pub async fn serve(
         draining,
     });
     let answered = match open(&mut guard, &session, &mut stop).await {
-        Ok(First::Http(answered)) => Mutex::new(answered),
+        Ok(First::Http(answered)) => answered,
         Ok(First::WebSocket(switching)) => return switch(guard, *switching).await,
         Ok(First::Gone) => return,
         Err(error) => {
@@ -130,6 +130,27 @@ pub async fn serve(
             return;
         }
     };
+    if !guard.is_at_home() {
+        return http(guard, &server, session, answered, stop).await;
+    }
+    // What is no opening has no place on a thread that carries tunnels.
+    tokio::spawn(async move {
+        match guard.into_runtime().await {
+            Ok(guard) => http(guard, &server, session, answered, stop).await,
+            Err(error) => tracing::error!("a connection cannot be watched: {error}"),
+        }
+    });
+}
+
+/// Lets hyper speak with a client; its first request may have been answered already.
+async fn http(
+    guard: Guard,
+    server: &Server,
+    session: Arc<Session>,
+    answered: Option<Response<Body>>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let answered = Mutex::new(answered);
     let service = service_fn(move |request| {
         let session = Arc::clone(&session);
         let answered = answered.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -207,8 +228,9 @@ async fn switch(mut guard: Guard, switching: Switching) {
     let head = head::write_switching(head.headers(), &opening.spelling);
     finish.record.switching_bytes = u32::try_from(head.len()).unwrap_or(u32::MAX);
     let told = async {
-        guard.write_all(&head).await?;
-        guard.flush().await
+        let conn = guard.unguarded();
+        conn.write_all(&head).await?;
+        conn.flush().await
     };
     if let Err(error) = told.await {
         tracing::debug!("a client went away before its 101: {error}");
@@ -233,7 +255,8 @@ pub async fn plain_on_tls_port(mut stream: Stream) {
         stream.write_all(respond::plain_on_tls().as_bytes()).await?;
         stream.shutdown().await?;
         // What the client still sends is taken, so that the answer is not lost to a reset.
-        let mut sink = [0; 4096];
+        // Kept out of every connection's state.
+        let mut sink = vec![0; 4096];
         while stream.read(&mut sink).await? > 0 {}
         Ok::<_, std::io::Error>(())
     };

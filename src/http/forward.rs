@@ -22,7 +22,7 @@ use super::request_body::RequestBody;
 use super::respond::Refused;
 use super::rewrite;
 use crate::config::model::Proxy;
-use crate::upstream::Lease;
+use crate::upstream::{ConnectError, Lease};
 
 /// An answer, and how long its body may pause.
 pub(super) type Answer = (Response<Body>, Option<Duration>);
@@ -167,6 +167,9 @@ async fn try_peer(
     }
     let opened = async {
         let (conn, head_room) = reach(lease, upstream, proxy.send_timeout, finish).await?;
+        // hyper's connections live on the runtime.
+        let conn = conn.into_runtime().await;
+        let conn = conn.map_err(|e| Failure::Connect(ConnectError::Refused(e)))?;
         speak(conn, head_room).await
     };
     let mut peer = match opened.await {

@@ -78,6 +78,14 @@ pub fn check(config: &Config) -> Result<Vec<(usize, CertificateFacts)>, BuildErr
     Ok(certificates)
 }
 
+/// Whether a location's peers are reached without TLS, as far as is known before a request.
+fn is_light(location: &Location) -> bool {
+    match &location.action {
+        Action::Proxy(proxy) => proxy.tls.is_none() && proxy.target.is_none(),
+        _ => true,
+    }
+}
+
 /// A server, running.
 #[derive(Debug)]
 pub(super) struct Site {
@@ -88,6 +96,8 @@ pub(super) struct Site {
     pub(super) series: Arc<ServerSeries>,
     /// `ssl_verify_client`
     pub(super) clients: Option<Arc<ClientAuth>>,
+    /// Some of its requests are logged.
+    pub(super) logs: bool,
     /// The names with groups, whose variables a request may ask for.
     patterns: Vec<Pattern>,
     table: RouteTable,
@@ -129,6 +139,8 @@ struct Entrance {
     names: NameTable,
     default: usize,
     acceptor: Option<Acceptor>,
+    /// Nothing on the way to a tunnel keeps a thread long: no TLS on either leg.
+    opens_at_home: bool,
 }
 
 impl Generation {
@@ -174,7 +186,14 @@ impl Generation {
             let names = listener.servers.iter().zip(&servers);
             let names = names.map(|(index, server)| (*index, server.names.as_slice()));
             let names = NameTable::new(names, default);
-            entrances.insert(listener.addr.clone(), Entrance { names, default, acceptor });
+            let opens_at_home = !listener.tls
+                && matches!(listener.addr, ListenAddr::Tcp(_))
+                && servers
+                    .iter()
+                    .flat_map(|server| server.every_location())
+                    .all(|location| is_light(location));
+            let entrance = Entrance { names, default, acceptor, opens_at_home };
+            entrances.insert(listener.addr.clone(), entrance);
         }
         certificates.dedup();
         Ok(Self { revision, sites: sites?, entrances, certificates, config })
@@ -194,6 +213,11 @@ impl Generation {
     /// known.
     pub fn default_server(&self, listener: &ListenAddr) -> Option<&Arc<Server>> {
         self.entrances.get(listener).map(|entrance| &self.sites[entrance.default].model)
+    }
+
+    /// Whether a listener's tunnels can be opened by the threads that carry them.
+    pub fn opens_at_home(&self, listener: &ListenAddr) -> bool {
+        self.entrances.get(listener).is_some_and(|entrance| entrance.opens_at_home)
     }
 
     /// The TLS acceptor of a listener, and how long a handshake may take.
@@ -301,6 +325,7 @@ impl Builder<'_> {
             clients: clients.transpose().map_err(BuildError::Tls)?.map(Arc::new),
             patterns: patterns.collect(),
             table,
+            logs: routes.iter().any(|route| !route.logs.is_empty()),
             routes,
             model: Arc::clone(server),
         })

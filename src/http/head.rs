@@ -127,18 +127,22 @@ pub(super) fn write_switching(headers: &HeaderMap, spelling: &Spelling) -> Vec<u
 
 fn write(first: [&[u8]; 3], headers: &HeaderMap, spelling: &Spelling) -> Vec<u8> {
     let mut head = Vec::with_capacity(1024);
-    head.extend_from_slice(&first.concat());
-    for name in headers.keys() {
-        let mut spelt = spelling.of(name);
-        for value in headers.get_all(name) {
-            match spelt.next() {
-                Some(spelt) => head.extend_from_slice(spelt),
-                None => title_case(name.as_str().as_bytes(), &mut head),
-            }
-            head.extend_from_slice(if value.is_empty() { b":" } else { b": " });
-            head.extend_from_slice(value.as_bytes());
-            head.extend_from_slice(b"\r\n");
+    for part in first {
+        head.extend_from_slice(part);
+    }
+    let mut under_way = None;
+    for (name, value) in headers {
+        // The values of a name come one behind the other.
+        if under_way.as_ref().is_none_or(|(of, _)| *of != name) {
+            under_way = Some((name, spelling.of(name)));
         }
+        match under_way.as_mut().and_then(|(_, spelt)| spelt.next()) {
+            Some(spelt) => head.extend_from_slice(spelt),
+            None => title_case(name.as_str().as_bytes(), &mut head),
+        }
+        head.extend_from_slice(if value.is_empty() { b":" } else { b": " });
+        head.extend_from_slice(value.as_bytes());
+        head.extend_from_slice(b"\r\n");
     }
     head.extend_from_slice(b"\r\n");
     head

@@ -246,6 +246,9 @@ fn describe(
     parts: &Parts,
     client: &Client,
 ) {
+    if !site.logs {
+        return;
+    }
     let field = |name: HeaderName| -> Box<str> {
         let value = parts.headers.get(name).map(HeaderValue::as_bytes).unwrap_or_default();
         String::from_utf8_lossy(value).into()

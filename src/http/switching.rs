@@ -20,7 +20,7 @@ use super::generation::RouteUpstream;
 use super::head::{self, Heard, Spelling};
 use crate::config::model::Proxy;
 use crate::net::Conn;
-use crate::upstream::Lease;
+use crate::upstream::{ConnectError, Lease};
 
 /// Bytes read at once.
 const READ: usize = 2048;
@@ -88,6 +88,9 @@ pub(super) async fn ask_to_switch(
         Ok(Ok(None)) => None,
         Ok(Err(error)) => Some(error),
     };
+    // hyper's connections live on the runtime.
+    let conn = conn.into_runtime().await;
+    let conn = conn.map_err(|e| Failure::Connect(ConnectError::Refused(e)))?;
     let replay = Replay { asked: false, reader: None, received, error, conn };
     let mut peer = speak(replay, head_room).await?;
     let left = proxy.read_timeout.saturating_sub(started.elapsed());

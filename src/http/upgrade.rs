@@ -272,6 +272,6 @@ impl Opening {
 
 /// A connection and what was read from it behind the handshake, in its order.
 fn leg(conn: Conn, read: &[&[u8]]) -> Option<Leg> {
-    let Parts { fd, tls, early, unsent } = conn.into_parts().ok()?;
-    Some(Leg { fd, tls, early: [&read.concat()[..], &early].concat(), unsent })
+    let Parts { fd, seat, tls, early, unsent } = conn.into_parts().ok()?;
+    Some(Leg { fd, seat, tls, early: [&read.concat()[..], &early].concat(), unsent })
 }

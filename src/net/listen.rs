@@ -2,12 +2,14 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
 
+use super::home::{Home, HomeListener};
 use super::{ClientAddr, Stream};
 use crate::config::model::ListenAddr;
 
@@ -21,8 +23,37 @@ pub struct Listener {
 #[derive(Debug)]
 enum Kind {
     Tcp(TcpListener),
+    Home(HomeListener),
     /// The file is only kept for its end.
     Unix(UnixListener, #[expect(dead_code, reason = "it acts when dropped")] SocketFile),
+}
+
+/// A connection that has come in.
+#[derive(Debug)]
+pub enum Incoming {
+    /// Watched by the runtime.
+    Watched(Stream),
+    /// Not watched by anybody yet.
+    Socket(OwnedFd),
+}
+
+impl AsFd for Incoming {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Watched(stream) => stream.as_fd(),
+            Self::Socket(socket) => socket.as_fd(),
+        }
+    }
+}
+
+impl Incoming {
+    /// Watched by whoever polls this task, unless somebody does already.
+    pub fn watch(self) -> io::Result<Stream> {
+        match self {
+            Self::Watched(stream) => Ok(stream),
+            Self::Socket(socket) => Stream::accepted(socket),
+        }
+    }
 }
 
 /// A Unix socket's file, which goes with the listener as long as it is still its own.
@@ -90,26 +121,45 @@ impl Listener {
         Ok(Self { kind: Kind::Unix(listener, file), local: ListenAddr::Unix(path.to_owned()) })
     }
 
+    /// Moves a TCP socket from the runtime to the thread of the task that is polled now.
+    pub fn at_home(self) -> io::Result<Self> {
+        let Self { kind, local } = self;
+        let kind = match (kind, Home::here()) {
+            (Kind::Tcp(listener), Some(home)) => {
+                Kind::Home(HomeListener::new(listener.into_std()?, &home)?)
+            }
+            (kind, _) => kind,
+        };
+        Ok(Self { kind, local })
+    }
+
     /// The next connection, with the client's address and our own.
     ///
     /// # Cancel safety
     /// Cancel safe: a connection is either given back or still waiting.
-    pub async fn accept(&self) -> io::Result<(Stream, ClientAddr, ListenAddr)> {
-        match &self.kind {
+    pub async fn accept(&self) -> io::Result<(Incoming, ClientAddr, ListenAddr)> {
+        let (incoming, client) = match &self.kind {
             Kind::Tcp(listener) => {
                 let (stream, client) = listener.accept().await?;
-                let local = match self.local {
-                    ListenAddr::Tcp(local) if !local.ip().is_unspecified() => local,
-                    _ => stream.local_addr()?,
-                };
-                let local = SocketAddr::new(local.ip().to_canonical(), local.port());
-                Ok((Stream::Tcp(stream), ClientAddr::from_ip(client), ListenAddr::Tcp(local)))
+                (Incoming::Watched(Stream::Tcp(stream)), client)
+            }
+            Kind::Home(listener) => {
+                let (socket, client) = listener.accept().await?;
+                (Incoming::Socket(socket), client)
             }
             Kind::Unix(listener, _) => {
                 let (stream, _) = listener.accept().await?;
-                Ok((Stream::Unix(stream), ClientAddr::Unix, self.local.clone()))
+                let incoming = Incoming::Watched(Stream::Unix(stream));
+                return Ok((incoming, ClientAddr::Unix, self.local.clone()));
             }
-        }
+        };
+        let local = match self.local {
+            ListenAddr::Tcp(local) if !local.ip().is_unspecified() => Some(local),
+            _ => SockRef::from(&incoming).local_addr()?.as_socket(),
+        };
+        let local = local.ok_or(io::ErrorKind::AddrNotAvailable)?;
+        let local = SocketAddr::new(local.ip().to_canonical(), local.port());
+        Ok((incoming, ClientAddr::from_ip(client), ListenAddr::Tcp(local)))
     }
 
     /// The address that was bound (port 0 resolved).

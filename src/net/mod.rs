@@ -2,6 +2,7 @@
 //! where (`upstream`), and what is said over them (`http`, `relay`).
 
 pub mod descriptors;
+pub mod home;
 pub mod listen;
 pub mod proxy_protocol;
 pub mod tls;
@@ -16,6 +17,7 @@ use nix::sys::socket::{MsgFlags, recv};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use self::home::{Home, HomeStream, Seat};
 use self::tls::session::Session;
 use self::tls::{TlsInfo, TlsParts, TlsStream};
 
@@ -58,6 +60,8 @@ pub enum Stream {
     Tcp(TcpStream),
     /// Unix.
     Unix(UnixStream),
+    /// TCP, with `TCP_NODELAY`, watched by the thread that may carry it.
+    Home(HomeStream),
 }
 
 impl AsFd for Stream {
@@ -65,6 +69,7 @@ impl AsFd for Stream {
         match self {
             Self::Tcp(stream) => stream.as_fd(),
             Self::Unix(stream) => stream.as_fd(),
+            Self::Home(stream) => stream.as_fd(),
         }
     }
 }
@@ -90,6 +95,7 @@ impl Stream {
                     stream.readable().await?;
                     stream.try_io(Interest::READABLE, || look(stream.as_raw_fd()))
                 }
+                Self::Home(stream) => return stream.peek().await,
             };
             match seen {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -98,11 +104,37 @@ impl Stream {
         }
     }
 
-    /// Takes the socket away from the runtime; it stays non-blocking.
-    pub fn into_fd(self) -> io::Result<OwnedFd> {
+    /// A client's TCP connection, non-blocking, watched by whoever polls this task.
+    pub fn accepted(socket: OwnedFd) -> io::Result<Self> {
+        Ok(match Home::here() {
+            Some(home) => Self::Home(HomeStream::accepted(socket, &home)?),
+            None => Self::Tcp(TcpStream::from_std(socket.into())?),
+        })
+    }
+
+    /// Gives a socket that is at home elsewhere to the runtime, and waits until that knows it.
+    async fn into_runtime(self) -> io::Result<Self> {
+        match self {
+            Self::Home(stream) => {
+                let stream = TcpStream::from_std(stream.leave()?.into())?;
+                // hyper drops an answer that it cannot write at once when the client has ended its
+                // side.
+                stream.writable().await?;
+                Ok(Self::Tcp(stream))
+            }
+            stream => Ok(stream),
+        }
+    }
+
+    /// Takes the socket away from the runtime, or leaves it at home; it stays non-blocking.
+    fn into_fd(self) -> io::Result<(OwnedFd, Option<Seat>)> {
         Ok(match self {
-            Self::Tcp(stream) => stream.into_std()?.into(),
-            Self::Unix(stream) => stream.into_std()?.into(),
+            Self::Tcp(stream) => (stream.into_std()?.into(), None),
+            Self::Unix(stream) => (stream.into_std()?.into(), None),
+            Self::Home(stream) => {
+                let (fd, seat) = stream.into_parts();
+                (fd, Some(seat))
+            }
         })
     }
 }
@@ -121,6 +153,8 @@ pub enum Conn {
 pub struct Parts {
     /// The socket, non-blocking.
     pub fd: OwnedFd,
+    /// Its place, where it has one.
+    pub seat: Option<Seat>,
     /// The TLS session, when there is one.
     pub tls: Option<Box<Session>>,
     /// Plaintext that came and was not read.
@@ -133,16 +167,28 @@ impl Conn {
     /// Takes it apart, for the relay.
     pub fn into_parts(self) -> io::Result<Parts> {
         match self {
-            Self::Plain(stream) => Ok(Parts {
-                fd: stream.into_fd()?,
-                tls: None,
-                early: Vec::new(),
-                unsent: Vec::new(),
-            }),
+            Self::Plain(stream) => {
+                let (fd, seat) = stream.into_fd()?;
+                Ok(Parts { fd, seat, tls: None, early: Vec::new(), unsent: Vec::new() })
+            }
             Self::Tls(stream) => {
                 let TlsParts { stream, session, early, unsent } = stream.into_parts();
-                Ok(Parts { fd: stream.into_fd()?, tls: Some(session), early, unsent })
+                let (fd, seat) = stream.into_fd()?;
+                Ok(Parts { fd, seat, tls: Some(session), early, unsent })
             }
+        }
+    }
+
+    /// Whether its socket is watched by the thread that may carry it.
+    pub const fn is_at_home(&self) -> bool {
+        matches!(self, Self::Plain(Stream::Home(_)))
+    }
+
+    /// Gives its socket to the runtime: nothing but an opening stays at home.
+    pub async fn into_runtime(self) -> io::Result<Self> {
+        match self {
+            Self::Plain(stream) => Ok(Self::Plain(stream.into_runtime().await?)),
+            Self::Tls(stream) => Ok(Self::Tls(stream)),
         }
     }
 
@@ -212,5 +258,5 @@ macro_rules! delegate_io {
     };
 }
 
-delegate_io!(Stream: Tcp, Unix);
+delegate_io!(Stream: Tcp, Unix, Home);
 delegate_io!(Conn: Plain, Tls);

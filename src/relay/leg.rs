@@ -10,6 +10,7 @@ use nix::libc;
 use socket2::Socket;
 
 use super::splice::{Pipe, Pipes};
+use crate::net::home::Seat;
 use crate::net::tls::session::{Ended, MAX_REST, Sealed, Session};
 use crate::ws::Millis;
 use crate::ws::tunnel::End;
@@ -72,14 +73,15 @@ pub(super) struct Leg {
 }
 
 impl Leg {
-    pub(super) const fn new(socket: Socket, tls: Option<Box<Session>>, unsent: Vec<u8>) -> Self {
+    pub(super) fn new(new: super::Leg) -> Self {
+        let super::Leg { fd, seat, tls, unsent, .. } = new;
         Self {
-            socket,
+            socket: fd.into(),
             tls,
             pending: unsent,
             pipe: None,
-            readable: true,
-            hung_up: false,
+            readable: seat.as_ref().is_none_or(Seat::is_readable),
+            hung_up: seat.as_ref().is_some_and(Seat::is_hung_up),
             broken: false,
             fin_sent: false,
         }

@@ -3,6 +3,7 @@
 
 mod clock;
 mod leg;
+mod openings;
 mod pump;
 mod seeds;
 mod slab;
@@ -18,10 +19,15 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
+
+use openings::{Errand, Task};
+
 use crate::access_log::{Log, Record};
 use crate::config::model::Policy;
 use crate::limits::{Permit, Taken};
 use crate::metrics::{ActiveConnection, Metrics, TunnelSeries};
+use crate::net::home::{Bell, Seat};
 use crate::net::tls::session::Session;
 use crate::upstream::Lease;
 use crate::ws::rules::Extensions;
@@ -31,6 +37,8 @@ use crate::ws::rules::Extensions;
 pub struct Leg {
     /// The connected socket, non-blocking.
     pub fd: OwnedFd,
+    /// Its place on the thread that opened the tunnel, where it has one.
+    pub seat: Option<Seat>,
     /// Its TLS session, when it has one.
     pub tls: Option<Box<Session>>,
     /// Bytes already read from it behind the handshake (plaintext).
@@ -77,63 +85,100 @@ pub struct Keep {
 }
 
 /// What a worker is told.
-#[derive(Debug)]
 enum Command {
     Adopt(Box<NewTunnel>),
+    /// To run a task: an opening, or what accepts connections.
+    Run(Task, Errand),
     Policies(Arc<HashMap<RouteKey, Arc<Policy>>>),
     Drain(Duration),
     Stop,
 }
 
+/// What a worker has, those on their way to it included.
+#[derive(Debug, Default)]
+struct Counts {
+    tunnels: AtomicUsize,
+    openings: AtomicUsize,
+}
+
 /// A worker, from outside.
 #[derive(Debug)]
-struct Handle {
+struct Worker {
     commands: mpsc::Sender<Command>,
-    waker: Arc<mio::Waker>,
-    /// Tunnels it has, those on their way to it included.
-    tunnels: Arc<AtomicUsize>,
+    bell: Arc<Bell>,
+    counts: Arc<Counts>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-impl Handle {
+impl Worker {
     fn tell(&self, command: Command) {
         // A worker that has stopped takes nothing more; the command is dropped, and with it a
         // tunnel's sockets.
-        if self.commands.send(command).is_ok() && self.waker.wake().is_err() {
-            tracing::error!("a relay thread cannot be woken");
+        if self.commands.send(command).is_ok() {
+            self.bell.ring();
         }
+    }
+
+    /// How much it has to carry.
+    fn load(&self) -> usize {
+        let Counts { tunnels, openings } = &*self.counts;
+        tunnels.load(Ordering::Relaxed) + openings.load(Ordering::Relaxed)
     }
 }
 
 /// The threads.
 #[derive(Debug)]
 pub struct Engine {
-    workers: Vec<Handle>,
+    workers: Vec<Worker>,
 }
 
 impl Engine {
-    /// Starts `workers` threads.
-    pub fn start(workers: usize, metrics: &Metrics) -> io::Result<Arc<Self>> {
+    /// Starts `workers` threads. What their tasks need besides the two sockets of a tunnel,
+    /// `runtime` has.
+    pub fn start(workers: usize, metrics: &Metrics, runtime: &Handle) -> io::Result<Arc<Self>> {
         let start = |index| {
             let (commands, receiver) = mpsc::channel();
-            let tunnels = Arc::new(AtomicUsize::new(0));
+            let counts = Arc::<Counts>::default();
             let series = metrics.worker(index);
-            let worker = worker::Worker::new(index, receiver, Arc::clone(&tunnels), series)?;
-            let waker = worker.waker();
+            let worker = worker::Worker::new(index, receiver, Arc::clone(&counts), series)?;
+            let (bell, runtime) = (worker.bell(), runtime.clone());
             let thread = std::thread::Builder::new()
                 .name(format!("relay-{index}"))
-                .spawn(move || worker.run())?;
-            Ok(Handle { commands, waker, tunnels, thread: Mutex::new(Some(thread)) })
+                .spawn(move || worker.run(&runtime))?;
+            Ok(Worker { commands, bell, counts, thread: Mutex::new(Some(thread)) })
         };
         Ok(Arc::new(Self { workers: (0..workers.max(1)).map(start).collect::<io::Result<_>>()? }))
     }
 
-    /// Carries a tunnel, on the thread with the fewest. Counts it as opened.
+    /// Runs the opening of a tunnel on the thread with the fewest of both, where the tunnel stays.
+    /// A task must not keep the thread long: others' frames wait.
+    pub fn open(&self, task: impl Future<Output = ()> + Send + 'static) {
+        if let Some(worker) = self.idlest() {
+            worker.counts.openings.fetch_add(1, Ordering::Relaxed);
+            worker.tell(Command::Run(Box::pin(task), Errand::Opening));
+        }
+    }
+
+    /// Runs a task that accepts connections; `number` spreads them over the threads.
+    pub fn attend(&self, number: usize, task: impl Future<Output = ()> + Send + 'static) {
+        if let Some(worker) = self.workers.get(number % self.workers.len()) {
+            worker.tell(Command::Run(Box::pin(task), Errand::Accepting));
+        }
+    }
+
+    fn idlest(&self) -> Option<&Worker> {
+        self.workers.iter().min_by_key(|worker| worker.load())
+    }
+
+    /// Carries a tunnel, on the thread that opened it or on the one with the fewest. Counts it as
+    /// opened.
     pub fn adopt(&self, tunnel: NewTunnel) {
-        let fewest =
-            self.workers.iter().min_by_key(|worker| worker.tunnels.load(Ordering::Relaxed));
-        if let Some(worker) = fewest {
-            worker.tunnels.fetch_add(1, Ordering::Relaxed);
+        let worker = match &tunnel.client.seat {
+            Some(seat) => self.workers.get(seat.home().worker()),
+            None => self.idlest(),
+        };
+        if let Some(worker) = worker {
+            worker.counts.tunnels.fetch_add(1, Ordering::Relaxed);
             tunnel.series.opened();
             worker.tell(Command::Adopt(Box::new(tunnel)));
         }
@@ -141,7 +186,7 @@ impl Engine {
 
     /// Tunnels now.
     pub fn tunnels(&self) -> usize {
-        self.workers.iter().map(|worker| worker.tunnels.load(Ordering::Relaxed)).sum()
+        self.workers.iter().map(|worker| worker.counts.tunnels.load(Ordering::Relaxed)).sum()
     }
 
     /// A reload: live tunnels follow the new clocks and limits of their route; those whose route is

@@ -29,10 +29,10 @@ impl<T> Slab<T> {
         Self { chunks: Vec::new(), free: Vec::new() }
     }
 
-    pub(super) fn insert(&mut self, value: T) -> Key {
+    /// A place for what may come; nobody is there yet.
+    pub(super) fn reserve(&mut self) -> Key {
         if let Some(index) = self.free.pop() {
-            let slot = &mut self.chunks[index as usize / CHUNK][index as usize % CHUNK];
-            slot.value = Some(value);
+            let slot = &self.chunks[index as usize / CHUNK][index as usize % CHUNK];
             return Key { index, generation: slot.generation };
         }
         if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
@@ -41,22 +41,39 @@ impl<T> Slab<T> {
         let chunks = self.chunks.len();
         let chunk = &mut self.chunks[chunks - 1];
         let index = ((chunks - 1) * CHUNK + chunk.len()) as u32;
-        chunk.push(Slot { generation: 0, value: Some(value) });
+        chunk.push(Slot { generation: 0, value: None });
         Key { index, generation: 0 }
     }
 
-    pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+    /// Takes a place that was reserved.
+    pub(super) fn fill(&mut self, key: Key, value: T) {
+        if let Some(slot) = self.slot(key) {
+            slot.value = Some(value);
+        }
+    }
+
+    /// Gives a place back that was reserved, unless somebody is there, or was.
+    pub(super) fn release(&mut self, key: Key) {
+        if let Some(slot) = self.slot(key)
+            && slot.value.is_none()
+        {
+            slot.generation = slot.generation.wrapping_add(1);
+            self.free.push(key.index);
+        }
+    }
+
+    fn slot(&mut self, key: Key) -> Option<&mut Slot<T>> {
         let index = key.index as usize;
         let slot = self.chunks.get_mut(index / CHUNK)?.get_mut(index % CHUNK)?;
-        if slot.generation == key.generation { slot.value.as_mut() } else { None }
+        (slot.generation == key.generation).then_some(slot)
+    }
+
+    pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+        self.slot(key)?.value.as_mut()
     }
 
     pub(super) fn remove(&mut self, key: Key) -> Option<T> {
-        let index = key.index as usize;
-        let slot = self.chunks.get_mut(index / CHUNK)?.get_mut(index % CHUNK)?;
-        if slot.generation != key.generation {
-            return None;
-        }
+        let slot = self.slot(key)?;
         let value = slot.value.take()?;
         slot.generation = slot.generation.wrapping_add(1);
         self.free.push(key.index);
@@ -77,6 +94,14 @@ impl<T> Slab<T> {
 mod tests {
     use super::*;
 
+    impl<T> Slab<T> {
+        fn insert(&mut self, value: T) -> Key {
+            let key = self.reserve();
+            self.fill(key, value);
+            key
+        }
+    }
+
     #[test]
     fn a_key_goes_stale_with_its_tunnel() {
         let mut slab = Slab::new();
@@ -87,6 +112,23 @@ mod tests {
         assert_eq!(slab.get_mut(first), None);
         assert_eq!(slab.remove(first), None);
         assert_eq!(slab.get_mut(second), Some(&mut "b"));
+    }
+
+    #[test]
+    fn a_place_is_kept_for_who_may_come() {
+        let mut slab = Slab::new();
+        let (came, stayed_away) = (slab.reserve(), slab.reserve());
+        assert_eq!(slab.get_mut(came), None);
+        slab.fill(came, "a");
+        slab.release(came);
+        slab.release(stayed_away);
+        slab.release(stayed_away);
+        assert_eq!(slab.get_mut(came), Some(&mut "a"));
+        assert_eq!(slab.keys(), vec![came]);
+        assert_eq!(slab.insert("b").index, stayed_away.index);
+        assert_eq!(slab.insert("c").index, 2);
+        slab.fill(stayed_away, "late");
+        assert_eq!(slab.get_mut(stayed_away), None);
     }
 
     #[test]

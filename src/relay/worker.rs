@@ -1,26 +1,32 @@
 //! One relay thread: its epoll loop, its tunnels, their deadlines, and what it is told. Not here:
 //! moving bytes (`pump`).
 
+mod drain;
+mod tasks;
+
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::AsRawFd;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use drain::Drain;
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Interest, Poll, Registry, Token, Waker};
+use tokio::runtime::Handle;
 
 use super::leg::Leg;
+use super::openings::Openings;
 use super::pump::{Buffers, Carried, Pumped};
 use super::seeds::Seeds;
 use super::slab::{Key, Slab};
 use super::wheel::{Entry, Wheel};
-use super::{Command, NewTunnel, RouteKey, clock};
+use super::{Command, Counts, NewTunnel, RouteKey, clock};
 use crate::config::model::Policy;
-use crate::drain::Pace;
 use crate::ending::Cause;
 use crate::metrics::WorkerSeries;
+use crate::net::home::Bell;
 use crate::ws::tunnel::{Context, Tunnel};
 use crate::ws::{Millis, NEVER, Side};
 
@@ -36,12 +42,14 @@ const DRAIN_STEP: Millis = 50;
 pub(super) struct Worker {
     index: usize,
     poll: Poll,
-    waker: Arc<Waker>,
+    registry: Arc<Registry>,
+    bell: Arc<Bell>,
     commands: mpsc::Receiver<Command>,
     /// Seen by whoever hands out tunnels.
-    count: Arc<AtomicUsize>,
+    counts: Arc<Counts>,
     series: Arc<WorkerSeries>,
     tunnels: Slab<Carried>,
+    openings: Openings,
     wheel: Wheel,
     buffers: Buffers,
     seeds: Seeds,
@@ -52,31 +60,26 @@ pub(super) struct Worker {
     stopping: bool,
 }
 
-/// A drain under way: who is still to be closed, and how fast.
-#[derive(Debug)]
-struct Drain {
-    pace: Pace,
-    rest: Vec<Key>,
-}
-
 impl Worker {
     pub(super) fn new(
         index: usize,
         commands: mpsc::Receiver<Command>,
-        count: Arc<AtomicUsize>,
+        counts: Arc<Counts>,
         series: Arc<WorkerSeries>,
     ) -> io::Result<Self> {
         let poll = Poll::new()?;
-        let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
+        let bell = Arc::new(Bell::new(Waker::new(poll.registry(), WAKE)?));
         let now = clock::millis();
         Ok(Self {
             index,
+            registry: Arc::new(poll.registry().try_clone()?),
             poll,
-            waker,
+            bell,
             commands,
-            count,
+            counts,
             series,
             tunnels: Slab::new(),
+            openings: Openings::default(),
             wheel: Wheel::new(now),
             buffers: Buffers::new(),
             seeds: Seeds::new(),
@@ -87,14 +90,21 @@ impl Worker {
         })
     }
 
-    pub(super) fn waker(&self) -> Arc<Waker> {
-        Arc::clone(&self.waker)
+    pub(super) fn bell(&self) -> Arc<Bell> {
+        Arc::clone(&self.bell)
     }
 
     /// Runs until it is told to stop.
-    pub(super) fn run(mut self) {
+    pub(super) fn run(mut self, runtime: &Handle) {
+        // Openings have their timers there.
+        let _runtime = runtime.enter();
         let mut events = Events::with_capacity(BATCH);
-        while !self.stopping {
+        loop {
+            self.bell.rest();
+            self.heed();
+            if self.stopping {
+                break;
+            }
             let wait = self.wait().map(Duration::from_millis);
             if let Err(error) = self.poll.poll(&mut events, wait) {
                 if error.kind() != io::ErrorKind::Interrupted {
@@ -102,14 +112,18 @@ impl Worker {
                 }
                 continue;
             }
+            self.bell.rise();
             let woken = clock::micros();
             self.now = woken / 1000;
             self.events(&events);
+            self.heed();
+            self.open();
             self.leftovers();
             self.clocks();
             self.go_on_draining();
             self.series.busy_us.add(clock::micros().saturating_sub(woken));
         }
+        self.openings.clear();
         for key in self.tunnels.keys() {
             self.end(key);
         }
@@ -117,7 +131,7 @@ impl Worker {
 
     /// How long epoll may wait.
     fn wait(&self) -> Option<Millis> {
-        if !self.again.is_empty() {
+        if !self.again.is_empty() || self.openings.wait() {
             return Some(0);
         }
         let drain = self.drain.as_ref().map(|_| DRAIN_STEP);
@@ -127,11 +141,11 @@ impl Worker {
     fn events(&mut self, events: &Events) {
         for event in events {
             if event.token() == WAKE {
-                self.commands();
                 continue;
             }
             let (key, side) = from_token(event.token());
             let Some(carried) = self.tunnels.get_mut(key) else {
+                self.openings.tell(to_token(key, Side::Client), side, event);
                 continue;
             };
             let leg = &mut carried.legs[side as usize];
@@ -216,12 +230,9 @@ impl Worker {
         while let Ok(command) = self.commands.try_recv() {
             match command {
                 Command::Adopt(tunnel) => self.adopt(*tunnel),
+                Command::Run(task, errand) => self.start(task, errand),
                 Command::Policies(policies) => self.set_policies(&policies),
-                Command::Drain(window) => {
-                    let rest = self.tunnels.keys();
-                    let pace = Pace::new(self.now, window, rest.len());
-                    self.drain = Some(Drain { pace, rest });
-                }
+                Command::Drain(window) => self.begin_draining(window),
                 Command::Stop => {
                     self.eject_all();
                     self.stopping = true;
@@ -231,14 +242,13 @@ impl Worker {
     }
 
     fn adopt(&mut self, new: NewTunnel) {
-        let NewTunnel { client, upstream, extensions, policy, route, series, keep } = new;
-        let early = [client.early, upstream.early];
+        let NewTunnel { mut client, mut upstream, extensions, policy, route, series, keep } = new;
+        let early = [&mut client, &mut upstream].map(|leg| std::mem::take(&mut leg.early));
+        let seated = [&client, &upstream].map(|leg| leg.seat.is_some());
+        let home = client.seat.as_ref().map(|seat| from_token(seat.home().token()).0);
         let carried = Carried {
             tunnel: Tunnel::new(self.now, self.seeds.next()).with_extensions(extensions),
-            legs: [
-                Leg::new(client.fd.into(), client.tls, client.unsent),
-                Leg::new(upstream.fd.into(), upstream.tls, upstream.unsent),
-            ],
+            legs: [client, upstream].map(Leg::new),
             policy,
             route,
             series,
@@ -246,7 +256,8 @@ impl Worker {
             keep,
         };
         self.series.opened.add(1);
-        let key = self.tunnels.insert(carried);
+        let key = home.unwrap_or_else(|| self.tunnels.reserve());
+        self.tunnels.fill(key, carried);
         for (side, early) in Side::BOTH.into_iter().zip(early) {
             let Some(carried) = self.tunnels.get_mut(key) else {
                 return;
@@ -255,13 +266,18 @@ impl Worker {
             if !early.is_empty() {
                 carried.early(side, &early, self.now, self.index, &mut self.buffers);
             }
-            if let Err(error) = register(&self.poll, &carried.legs[side as usize], key, side) {
+            if !seated[side as usize]
+                && let Err(error) = register(&self.poll, &carried.legs[side as usize], key, side)
+            {
                 tracing::error!("a tunnel cannot be watched: {error}");
                 self.end(key);
                 return;
             }
         }
-        if self.drain.is_some() {
+        if self.stopping {
+            // Its client had the 101 just before.
+            self.eject(key, Cause::Shutdown);
+        } else if self.drain.is_some() {
             self.eject(key, Cause::Drain);
         }
         for side in Side::BOTH {
@@ -282,34 +298,6 @@ impl Worker {
         }
     }
 
-    fn go_on_draining(&mut self) {
-        let Some(drain) = &mut self.drain else { return };
-        for _ in 0..drain.pace.due(self.now) {
-            // Those that ended by themselves used up their share of the window.
-            let Some(key) = self.drain.as_mut().and_then(|drain| drain.rest.pop()) else {
-                return;
-            };
-            self.eject(key, Cause::Drain);
-            self.care(key);
-        }
-    }
-
-    fn eject(&mut self, key: Key, cause: Cause) {
-        if let Some(carried) = self.tunnels.get_mut(key) {
-            let cells = carried.series.cells(self.index);
-            let cx = Context { now: self.now, policy: &carried.policy, cells };
-            carried.tunnel.eject(cause, &cx);
-        }
-    }
-
-    /// Fast shutdown: every leg that can take it is told.
-    fn eject_all(&mut self) {
-        for key in self.tunnels.keys() {
-            self.eject(key, Cause::Shutdown);
-            self.care(key);
-        }
-    }
-
     /// Takes a tunnel out: its one Ending, its one log line; its sockets close.
     fn end(&mut self, key: Key) {
         let Some(mut carried) = self.tunnels.remove(key) else {
@@ -326,7 +314,7 @@ impl Worker {
         let stats = carried.tunnel.stats(self.now);
         carried.series.closed(&ending, stats.duration);
         self.series.closed.add(1);
-        self.count.fetch_sub(1, Ordering::Relaxed);
+        self.counts.tunnels.fetch_sub(1, Ordering::Relaxed);
         if let Some((log, record)) = carried.keep.line {
             log.tunnel_ended(record, &ending, &stats);
         }

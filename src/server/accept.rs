@@ -2,18 +2,19 @@
 //! hands (TLS), and go to `http`.
 
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use crate::config::model::{self, ListenAddr};
 use crate::http::{self, Accepted, Generation, Shared};
 use crate::limits::{Connections, Permit};
 use crate::metrics::{ActiveConnection, HandshakeResult, ListenerSeries, RejectReason};
-use crate::net::listen::Listener;
+use crate::net::listen::{Incoming, Listener};
 use crate::net::tls::AcceptError;
 use crate::net::{ClientAddr, Conn, Stream, descriptors, proxy_protocol};
 
@@ -21,6 +22,11 @@ use crate::net::{ClientAddr, Conn, Stream, descriptors, proxy_protocol};
 const REST: Duration = Duration::from_millis(100);
 /// How often that is said.
 const SAY_EVERY: Duration = Duration::from_secs(60);
+
+/// Connections accepted before others have their turn: a relay thread has frames to carry.
+const TURN: usize = 16;
+/// The number of the next listener that relay threads share among them.
+static NUMBER: AtomicUsize = AtomicUsize::new(0);
 
 /// What every connection of a listener needs.
 #[derive(Clone)]
@@ -34,14 +40,42 @@ pub(super) struct Entrance {
     pub(super) draining: watch::Receiver<bool>,
 }
 
-/// Accepts until it is dropped.
-pub(super) async fn run(listener: Arc<Listener>, entrance: Entrance) {
-    loop {
+/// Accepts until it is dropped. Where a relay thread can open tunnels without keeping others'
+/// frames waiting, it accepts too: a connection then needs no other thread.
+pub(super) async fn run(listener: Listener, entrance: Entrance) {
+    if !entrance.generations.load().opens_at_home(&entrance.addr) {
+        return accept(listener, entrance).await;
+    }
+    let engine = Arc::clone(&entrance.shared.engine);
+    let (here, gone) = oneshot::channel::<()>();
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    engine.attend(number, async move {
+        let accept = async {
+            match listener.at_home() {
+                Ok(listener) => accept(listener, entrance).await,
+                Err(error) => tracing::error!("a listener cannot be watched: {error}"),
+            }
+        };
+        tokio::select! {
+            () = accept => {}
+            _ = gone => {}
+        }
+    });
+    // The other task ends with this one.
+    std::future::pending::<()>().await;
+    drop(here);
+}
+
+async fn accept(listener: Listener, entrance: Entrance) {
+    for turn in 1_usize.. {
+        if turn.is_multiple_of(TURN) {
+            tokio::task::yield_now().await;
+        }
         match listener.accept().await {
-            Ok((stream, client, local)) => {
-                if descriptors::is_reserved(&stream) {
+            Ok((incoming, client, local)) => {
+                if descriptors::is_reserved(&incoming) {
                     entrance.series.rejected(RejectReason::Limit);
-                    drop(stream);
+                    drop(incoming);
                     say_exhausted(&descriptors::none_left());
                     tokio::time::sleep(REST).await;
                     continue;
@@ -51,10 +85,14 @@ pub(super) async fn run(listener: Arc<Listener>, entrance: Entrance) {
                     continue;
                 };
                 let active = entrance.series.accepted();
-                let entrance = entrance.clone();
-                tokio::spawn(async move {
-                    receive(entrance, stream, client, local, permit, active).await;
-                });
+                let at_home = matches!(incoming, Incoming::Socket(_))
+                    && entrance.generations.load().opens_at_home(&entrance.addr);
+                let receive = receive(entrance.clone(), incoming, client, local, permit, active);
+                if at_home {
+                    entrance.shared.engine.open(receive);
+                } else {
+                    tokio::spawn(receive);
+                }
             }
             Err(error) if descriptors::is_exhausted(&error) => {
                 say_exhausted(&error);
@@ -82,12 +120,19 @@ fn say_exhausted(error: &io::Error) {
 
 async fn receive(
     entrance: Entrance,
-    mut stream: Stream,
+    incoming: Incoming,
     client: ClientAddr,
     local: ListenAddr,
     permit: Permit,
     active: ActiveConnection,
 ) {
+    let mut stream = match incoming.watch() {
+        Ok(stream) => stream,
+        Err(error) => {
+            tracing::error!("a connection cannot be watched: {error}");
+            return;
+        }
+    };
     let generation = entrance.generations.load_full();
     let Some(options) = generation.config().listeners.iter().find(|l| l.addr == entrance.addr)
     else {

@@ -26,14 +26,16 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Serves until it is dropped.
 pub(super) async fn run(
-    listener: Arc<Listener>,
+    listener: Listener,
     generations: Arc<ArcSwap<Generation>>,
     metrics: Arc<Metrics>,
     draining: watch::Receiver<bool>,
 ) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
-        let Ok((stream, client, _)) = listener.accept().await else {
+        let accepted = listener.accept().await;
+        let accepted = accepted.and_then(|(incoming, client, _)| Ok((incoming.watch()?, client)));
+        let Ok((stream, client)) = accepted else {
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };

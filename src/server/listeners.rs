@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::Arc;
 
 use tokio::task::JoinHandle;
 
@@ -44,7 +43,7 @@ pub(super) struct Listeners {
 
 /// Sockets that a new configuration needs and that are bound already.
 #[derive(Debug)]
-pub(super) struct Bound(Vec<(Key, Arc<Listener>)>);
+pub(super) struct Bound(Vec<(Key, Listener)>);
 
 /// Why a socket cannot be bound.
 #[derive(Debug)]
@@ -84,7 +83,7 @@ impl Listeners {
         let missing = wanted(config).filter(|(key, ..)| !self.running.contains_key(key));
         let bound = missing.map(|(key, ipv6only, backlog)| {
             match Listener::bind(&key.1, ipv6only, backlog) {
-                Ok(listener) => Ok((key, Arc::new(listener))),
+                Ok(listener) => Ok((key, listener)),
                 Err(error) => Err(BindError { addr: key.1, error }),
             }
         });
@@ -97,7 +96,7 @@ impl Listeners {
         &mut self,
         config: &Config,
         bound: Bound,
-        accept: impl Fn(Purpose, ListenAddr, Arc<Listener>) -> F,
+        accept: impl Fn(Purpose, ListenAddr, Listener) -> F,
     ) {
         for (key, listener) in bound.0 {
             tracing::info!("listening on {}", listener.local_addr());

@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tokio::runtime::Handle;
 use tokio::sync::watch as channel;
 
 use super::error_log::ErrorLog;
@@ -148,7 +149,7 @@ impl Process {
             .map_err(|e| cannot("the access log", &e))?;
         let shared = Shared {
             registry: Arc::new(Registry::new(Arc::clone(&metrics))),
-            engine: Engine::start(config.worker_processes, &metrics)
+            engine: Engine::start(config.worker_processes, &metrics, &Handle::current())
                 .map_err(|e| cannot("the relay", &e))?,
             log_writer,
             zones: Arc::default(),

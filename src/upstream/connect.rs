@@ -7,13 +7,14 @@ use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
-use tokio::net::{TcpSocket, TcpStream, UnixStream};
+use socket2::{Domain, Socket, TcpKeepalive, Type};
+use tokio::net::{TcpSocket, UnixStream};
 use tokio::time::Instant;
 
 use super::Lease;
 use crate::config::model::PeerAddr;
 use crate::metrics::ConnectResult;
+use crate::net::home::{Home, HomeStream};
 use crate::net::tls::Connector;
 use crate::net::{Conn, Stream, descriptors};
 
@@ -86,7 +87,7 @@ pub async fn connect(lease: &Lease, options: &ConnectOptions) -> Result<Conn, Co
 
 async fn attempt(addr: &PeerAddr, options: &ConnectOptions) -> Result<Conn, ConnectError> {
     let stream = match addr {
-        PeerAddr::Tcp(addr) => Stream::Tcp(tcp(*addr, options).await.map_err(classify)?),
+        PeerAddr::Tcp(addr) => tcp(*addr, options).await.map_err(classify)?,
         PeerAddr::Unix(path) => {
             Stream::Unix(leave_reserve(UnixStream::connect(path).await).map_err(classify)?)
         }
@@ -120,7 +121,7 @@ fn leave_reserve<S: AsFd>(socket: io::Result<S>) -> io::Result<S> {
     }
 }
 
-async fn tcp(addr: SocketAddr, options: &ConnectOptions) -> io::Result<TcpStream> {
+async fn tcp(addr: SocketAddr, options: &ConnectOptions) -> io::Result<Stream> {
     let kind = Type::STREAM.nonblocking();
     let socket = leave_reserve(Socket::new(Domain::for_address(addr), kind, None))?;
     socket.set_tcp_nodelay(true)?;
@@ -134,13 +135,18 @@ async fn tcp(addr: SocketAddr, options: &ConnectOptions) -> io::Result<TcpStream
         )?;
         socket.bind(&SocketAddr::new(source, 0).into())?;
     }
-    let stream = TcpSocket::from_std_stream(socket.into()).connect(addr).await?;
     let probes = TcpKeepalive::new()
         .with_time(Duration::from_secs(60))
         .with_interval(Duration::from_secs(10))
         .with_retries(6);
-    SockRef::from(&stream).set_tcp_keepalive(&probes)?;
-    Ok(stream)
+    socket.set_tcp_keepalive(&probes)?;
+    match Home::here() {
+        // A handshake with the peer would keep others' frames waiting there.
+        Some(home) if options.tls.is_none() => {
+            Ok(Stream::Home(HomeStream::connect(socket, addr, &home).await?))
+        }
+        _ => Ok(Stream::Tcp(TcpSocket::from_std_stream(socket.into()).connect(addr).await?)),
+    }
 }
 
 impl ConnectOptions {

@@ -43,6 +43,8 @@ pub struct PeerId(u64);
 struct Peer {
     id: PeerId,
     addr: PeerAddr,
+    /// The same in words.
+    name: String,
     active: AtomicUsize,
     health: Mutex<Health>,
     series: Arc<PeerSeries>,
@@ -104,6 +106,7 @@ impl Registry {
             Arc::new(Peer {
                 id: PeerId(self.next_id.fetch_add(1, Ordering::Relaxed)),
                 addr: config.addr.clone(),
+                name: config.addr.to_string(),
                 active: AtomicUsize::new(0),
                 health: Mutex::default(),
                 series,
@@ -336,8 +339,8 @@ impl Lease {
     }
 
     /// Its address, as `$upstream_addr` shows it.
-    pub fn addr(&self) -> &PeerAddr {
-        &self.peer.addr
+    pub fn addr(&self) -> &str {
+        &self.peer.name
     }
 
     /// The peer failed: it could not be reached, took too long, or answered what counts as failure.

@@ -233,9 +233,24 @@ impl Guard {
         .await;
     }
 
+    /// Whether its socket is watched by the thread that may carry it.
+    pub(super) const fn is_at_home(&self) -> bool {
+        self.conn.is_at_home()
+    }
+
+    /// Gives its socket to the runtime.
+    pub(super) async fn into_runtime(self) -> io::Result<Self> {
+        Ok(Self { conn: self.conn.into_runtime().await?, ..self })
+    }
+
     /// The request that was waited for needs no reading any more.
     pub(super) fn skip_released(&mut self) {
         self.raw.advance(std::mem::take(&mut self.released));
+    }
+
+    /// The connection itself, to write what hyper has not: there is nothing to reword.
+    pub(super) const fn unguarded(&mut self) -> &mut Clocked {
+        &mut self.conn
     }
 
     /// Gives up guarding: the connection, and what came behind the upgrade request.
