@@ -370,3 +370,38 @@ async fn peers_are_tried_as_nginx_tries_them() {
     }
     assert_eq!(closes, [false, true, false]);
 }
+
+#[tokio::test]
+async fn peers_get_the_body_that_is_set_and_clients_the_headers_that_pass() {
+    let (listen, folder) = (address(8080), Proxy::folder());
+    let peer = TcpListener::bind(address(9000)).await.unwrap();
+    let to = peer.local_addr().unwrap();
+    let file = folder.path().join("nginx.conf");
+    let text = format!(
+        "events {{}}\nhttp {{ proxy_hide_header X-Own;\nserver {{ listen {listen};\n\
+         location / {{ proxy_pass http://{to}; proxy_set_body \"m=$request_method\";\n\
+         location /pass {{ proxy_pass http://{to}; proxy_pass_header x-pad; }} }} }} }}\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    let _running = Running::start(&file, listen).await;
+    for (uri, pads) in [("/", false), ("/pass", true)] {
+        let serve = async {
+            let mut on = within("accept", peer.accept()).await.unwrap().0;
+            let asked = read_head(&mut on).await.to_lowercase();
+            assert!(asked.contains("content-length: 6\r\n"), "{asked}");
+            assert!(!asked.contains("transfer-encoding"), "{asked}");
+            let mut body = [0; 6];
+            within("the body", on.read_exact(&mut body)).await.unwrap();
+            assert_eq!(&body, b"m=POST");
+            let head = "HTTP/1.1 200 OK\r\nX-Pad: 1\r\nX-Own: 2\r\nX-Accel-Charset: 3\r\n";
+            on.write_all(format!("{head}Content-Length: 0\r\n\r\n").as_bytes()).await.unwrap();
+            on
+        };
+        let head = format!("POST {uri} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n");
+        let request = format!("{head}Content-Length: 3\r\n\r\nabc");
+        let (_on, answer) = tokio::join!(serve, exchange(listen, request));
+        let answer = answer.to_lowercase();
+        assert_eq!(answer.contains("x-pad: 1"), pads, "{answer}");
+        assert!(!answer.contains("x-own") && !answer.contains("x-accel"), "{answer}");
+    }
+}

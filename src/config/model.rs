@@ -823,6 +823,8 @@ pub struct Proxy {
     pub connection: Option<Template>,
     /// What `$request_body` holds is read before the request is sent.
     pub request_buffering: bool,
+    /// What peers get in place of the client's body.
+    pub set_body: Option<Template>,
     /// Removed from the answer.
     pub hide_headers: Vec<HeaderName>,
     /// When another peer is tried.

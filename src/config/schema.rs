@@ -441,6 +441,8 @@ section! {
         /// front an expression without spaces), with variables; the first that fits counts. `"default"` makes the
         /// location's path of what `proxy_pass` names.
         proxy_redirect: List<RedirectValue> { default("off"); "same (default)"; N }
+        /// A body that peers get in place of the client's, with variables; opening a tunnel takes none.
+        proxy_set_body: Text { unset("the client's"); "same"; N }
         /// Headers of the answer that the client does not get.
         proxy_hide_header: List<HeaderName> { default([]); "same"; N }
         /// When another peer is tried: `error`, `timeout`, `invalid_header`, `http_500` (501, 502, 503,

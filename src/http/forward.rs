@@ -77,16 +77,25 @@ async fn ask_peers(
     fate: &Arc<BodyFate>,
     finish: &mut Finish,
 ) -> Result<Answer, Refused> {
+    let own = proxy.set_body.as_ref().map(|body| body.expand_text(&exchange.facts("")));
+    let own = own.map(|body| Bytes::from(body.into_bytes()));
+    // The client's is not asked for where another goes in its place.
+    let request_body = request_body.filter(|_| own.is_none());
+    let whole = own.as_ref().or(exchange.state.body.as_ref());
     let no_body = request_body.is_none();
     // What is held can be sent again, and nothing even more so.
-    let again = || match &exchange.state.body {
+    let again = || match whole {
         Some(held) => Some(full(held.clone())),
         None => no_body.then(empty),
     };
-    let without_body = no_body || exchange.state.body.is_some();
+    let without_body = no_body || whole.is_some();
     let mut body = again().or_else(|| request_body.map(BodyExt::boxed_unsync));
     let names = exchange.site.model.field_names;
-    let (uri, headers) = rewrite::request_head(&exchange.facts(""), proxy, exchange.found, names);
+    let (uri, mut headers) =
+        rewrite::request_head(&exchange.facts(""), proxy, exchange.found, names);
+    if let Some(own) = &own {
+        headers.insert(CONTENT_LENGTH, own.len().into());
+    }
     let mut attempts = Attempts::new(upstream, proxy, exchange);
     let mut last = Refused::NoPeer;
     while let Some(lease) = attempts.next(finish) {

@@ -1,8 +1,10 @@
 //! Directives that stand anywhere from `http` inwards and are of one matter: TLS, bodies of answers.
 
-use super::emit::{Emit, text};
-use super::mapper::{Mapper, conf_path};
+use super::super::tree::Kind;
+use super::emit::{Emit, node, text};
+use super::mapper::{Mapper, conf_path, hidden};
 use super::parse::Directive;
+use super::shared::Level;
 
 impl Mapper<'_> {
     /// TLS towards clients; whether the directive is of that.
@@ -95,4 +97,19 @@ pub(super) fn auth(directive: &Directive, out: &mut Emit) -> bool {
         _ => return false,
     }
     true
+}
+
+/// `proxy_hide_header` and `proxy_pass_header`: what is hidden of a level that has any of them.
+pub(super) fn hide_headers(level: &Level<'_>, out: &mut Emit) {
+    const NAMES: [&str; 2] = ["proxy_hide_header", "proxy_pass_header"];
+    let Some(first) = level.own.iter().find(|d| NAMES.contains(&d.name.as_str())) else {
+        return;
+    };
+    let place = first.place();
+    let always = hidden().map(|header| text(place, header));
+    let passes = |name: &str| level.pass.iter().any(|pass| pass.arg(0).eq_ignore_ascii_case(name));
+    let always = always.zip(hidden()).filter(|(_, name)| !passes(name)).map(|(node, _)| node);
+    let named = level.hide.iter().filter(|hide| !passes(hide.arg(0)));
+    let named = named.map(|hide| text(hide.place(), hide.arg(0)));
+    out.set(NAMES[0], node(place, Kind::Array(always.chain(named).collect())));
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::super::source::Place;
 use super::emit::{Emit, text};
+use super::groups::hide_headers;
 use super::mapper::Mapper;
 use super::parse::Directive;
 use super::remark::Remarks;
@@ -114,6 +115,7 @@ impl Mapper<'_> {
 
     /// `proxy_set_header` and `add_header` of a level: where it has any, it takes none from outside.
     pub(super) fn headers(&mut self, level: &Level<'_>, out: &mut Emit) {
+        hide_headers(level, out);
         let named = |name: &'static str| level.own.iter().filter(move |d| d.name.value == name);
         for directive in named("proxy_set_header") {
             out.open("proxy_set_header", directive.place());

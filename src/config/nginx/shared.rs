@@ -3,7 +3,7 @@
 use super::super::tree::Kind;
 use super::emit::{Emit, node, text};
 use super::groups::{auth, proxy_tls};
-use super::mapper::{Mapper, hidden};
+use super::mapper::Mapper;
 use super::parse::Directive;
 
 /// A block and what it inherits.
@@ -14,6 +14,9 @@ pub(super) struct Level<'t> {
     pub(super) own: &'t [Directive],
     /// `proxy_set_header` in force: of the innermost block that has any.
     pub(super) set_headers: Vec<&'t Directive>,
+    /// `proxy_hide_header` and `proxy_pass_header` in force, each of the innermost block that has any.
+    pub(super) hide: Vec<&'t Directive>,
+    pub(super) pass: Vec<&'t Directive>,
     /// `client_header_timeout` in force.
     pub(super) header_timeout: Option<&'t Directive>,
     /// `allow` or `deny` is in force.
@@ -36,6 +39,8 @@ impl<'t> Level<'t> {
             block: Block::Http,
             own: &[],
             set_headers: Vec::new(),
+            hide: Vec::new(),
+            pass: Vec::new(),
             header_timeout: None,
             has_rules: false,
         };
@@ -45,11 +50,16 @@ impl<'t> Level<'t> {
     /// A block in this one.
     pub(super) fn inside(&self, block: Block, own: &'t [Directive]) -> Self {
         let named = |name: &'static str| own.iter().filter(move |d| d.name.value == name);
-        let headers: Vec<_> = named("proxy_set_header").collect();
+        let own_or = |name, outer: &Vec<&'t Directive>| {
+            let own: Vec<_> = named(name).collect();
+            if own.is_empty() { outer.clone() } else { own }
+        };
         Level {
             block,
             own,
-            set_headers: if headers.is_empty() { self.set_headers.clone() } else { headers },
+            set_headers: own_or("proxy_set_header", &self.set_headers),
+            hide: own_or("proxy_hide_header", &self.hide),
+            pass: own_or("proxy_pass_header", &self.pass),
             header_timeout: named("client_header_timeout").next().or(self.header_timeout),
             has_rules: self.has_rules || own.iter().any(is_rule),
         }
@@ -74,11 +84,11 @@ fn ignore_invalid(directive: &Directive, level: &Level<'_>, out: &mut Emit) {
 }
 
 impl Mapper<'_> {
-    /// One directive of a level; `proxy_set_header` and `add_header` are [`Mapper::headers`]'.
+    /// One directive of a level; those of headers are [`Mapper::headers`]'.
     pub(super) fn shared(&mut self, directive: &Directive, level: &Level<'_>, out: &mut Emit) {
         let (name, place) = (directive.name.as_str(), directive.place());
         match name {
-            "proxy_set_header" | "add_header" => {}
+            "proxy_set_header" | "add_header" | "proxy_hide_header" | "proxy_pass_header" => {}
             "proxy_connect_timeout"
             | "proxy_read_timeout"
             | "proxy_send_timeout"
@@ -102,13 +112,6 @@ impl Mapper<'_> {
                 if let Some(size) = self.size(directive) {
                     out.text(name, place, size);
                 }
-            }
-            "proxy_hide_header" => {
-                if !out.has(name) {
-                    let always = hidden().map(|header| text(place, header)).collect();
-                    out.set(name, node(place, Kind::Array(always)));
-                }
-                out.push(name, text(place, directive.arg(0)));
             }
             "proxy_next_upstream" => {
                 for word in directive.args.iter().filter(|word| word.value != "updating") {
@@ -153,7 +156,11 @@ impl Mapper<'_> {
                 out.flag(name, place, directive.arg(0).eq_ignore_ascii_case("on"));
             }
             "ignore_invalid_headers" => ignore_invalid(directive, level, out),
-            "real_ip_header" | "default_type" | "limit_req_log_level" | "limit_conn_log_level" => {
+            "real_ip_header"
+            | "default_type"
+            | "limit_req_log_level"
+            | "limit_conn_log_level"
+            | "proxy_set_body" => {
                 out.text(name, place, directive.arg(0));
             }
             "allow" | "deny" => self.access(directive, level, out),

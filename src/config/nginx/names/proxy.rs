@@ -2,7 +2,7 @@
 
 use super::How::{Done, Nothing, Off, OffDiffers, On, Refused};
 use super::Row;
-use super::reasons::{BUFFERS, CACHE, NOT_YET, PASSED, TABLES, TLS_OWN, UNNEEDED, X_ACCEL};
+use super::reasons::{BUFFERS, CACHE, NOT_YET, TABLES, TLS_OWN, UNNEEDED, X_ACCEL};
 
 pub(super) const ROWS: &[Row] = &[
     ("hash", "u", "1,2", Done),
@@ -52,7 +52,7 @@ pub(super) const ROWS: &[Row] = &[
     ("proxy_next_upstream_tries", "hsl", "1", Done),
     ("proxy_no_cache", "hsl", "1+", Nothing(CACHE)),
     ("proxy_pass", "ljx", "1", Done),
-    ("proxy_pass_header", "hsl", "1", Nothing(PASSED)),
+    ("proxy_pass_header", "hsl", "1", Done),
     ("proxy_pass_request_body", "hsl", "flag", On(NOT_YET)),
     ("proxy_pass_request_headers", "hsl", "flag", On(NOT_YET)),
     ("proxy_read_timeout", "hsl", "1", Done),
@@ -60,7 +60,7 @@ pub(super) const ROWS: &[Row] = &[
     ("proxy_request_buffering", "hsl", "flag", Done),
     ("proxy_send_lowat", "hsl", "1", Nothing(BUFFERS)),
     ("proxy_send_timeout", "hsl", "1", Done),
-    ("proxy_set_body", "hsl", "1", Refused(NOT_YET)),
+    ("proxy_set_body", "hsl", "1", Done),
     ("proxy_set_header", "hsl", "2", Done),
     ("proxy_socket_keepalive", "hsl", "flag", Nothing(UNNEEDED)),
     ("proxy_ssl_certificate", "hsl", "1", Done),

@@ -17,7 +17,6 @@ pub(super) const NO_SUCH: &str = "it only serves a directive that is refused";
 pub(super) const OTHER_FILTER: &str = "answers are passed on unchanged";
 pub(super) const OTHER_MODULE: &str = "it only serves a module that is not here";
 pub(super) const OTHER_PROTOCOL: &str = "only HTTP and WebSocket are proxied";
-pub(super) const PASSED: &str = "headers of the answer pass unless `proxy_hide_header` names them";
 pub(super) const PROCESS: &str = "one process with threads of its own needs no such setting";
 pub(super) const RESOLVER: &str =
     "names are looked up by the system when the configuration is read";
