@@ -43,6 +43,11 @@ gzip_vary = true
 gzip_min_length = "100"
 gzip_proxied = ["no-cache", "auth"]
 [[server.location]]
+path = "/slow"
+alias = "www/plain.txt"
+limit_rate = "500"
+limit_rate_after = "$arg_after"
+[[server.location]]
 path = "/events"
 proxy_pass = "http://EVENTS"
 gzip = true
@@ -70,6 +75,7 @@ server {
     alias www/;
     gzip on; gzip_types text/plain; gzip_vary on; gzip_min_length 100; gzip_proxied no-cache auth;
   }
+  location /slow { alias www/plain.txt; limit_rate 500; limit_rate_after $arg_after; }
   location /events { proxy_pass http://EVENTS; gzip on; gzip_types *; }
   location = /status { stub_status; }
   location /ws {
@@ -218,7 +224,18 @@ async fn arrives(client: &mut TcpStream, got: &mut Vec<u8>, wanted: &str) {
     }
 }
 
+/// 1,000 bytes at 500 a second: those of the first second go at once.
+async fn paced(listen: SocketAddr) {
+    for (after, at_least) in [("0", 900), ("400", 100), ("500", 0)] {
+        let started = tokio::time::Instant::now();
+        let answer = ask(listen, &format!("GET /slow?after={after}"), "").await;
+        assert!(answer.ends_with(&"0123456789".repeat(100)), "{answer}");
+        assert!(started.elapsed() >= std::time::Duration::from_millis(at_least), "{after}");
+    }
+}
+
 async fn behaves(listen: SocketAddr, backend: &TcpListener) {
+    paced(listen).await;
     documents(listen).await;
     compressed(listen).await;
     events(listen, backend).await;

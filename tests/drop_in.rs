@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use crate::nginx::Running;
-use crate::support::client::exchange;
+use crate::support::client::{exchange, read_head};
 use crate::support::proxy::Proxy;
 use crate::support::{address, eventually, within};
 
@@ -323,4 +323,50 @@ async fn an_answer_says_once_whether_the_connection_is_kept() {
     let mut answer = String::new();
     within("the end", stream.read_to_string(&mut answer)).await.unwrap();
     assert_eq!(said(&answer), ["connection: close"], "{answer}");
+}
+
+#[tokio::test]
+async fn peers_are_tried_as_nginx_tries_them() {
+    let (listen, folder) = (address(8080), Proxy::folder());
+    let (first, second) = (address(9000), address(9001));
+    let peer = TcpListener::bind(address(9002)).await.unwrap();
+    let third = peer.local_addr().unwrap();
+    let file = folder.path().join("nginx.conf");
+    let text = format!(
+        "events {{}}\nhttp {{\nupstream dead {{ server {first}; server {second}; }}\n\
+         upstream kept {{ server {third}; keepalive 4; }}\nserver {{ listen {listen};\n\
+         add_header X-Peers $upstream_addr always;\n\
+         location / {{ proxy_pass http://dead; }}\n\
+         location /kept {{ proxy_pass http://kept; proxy_http_version 1.1; proxy_set_header Connection $args; }} }} }}\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    let _running = Running::start(&file, listen).await;
+    let ask = async |uri: &str| {
+        exchange(listen, format!("GET {uri} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"))
+            .await
+    };
+    let answer = ask("/").await;
+    let both = format!("X-Peers: {first}, {second}\r\n");
+    assert!(answer.starts_with("HTTP/1.1 502") && answer.contains(&both), "{answer}");
+    let answer = ask("/").await;
+    assert!(answer.starts_with("HTTP/1.1 502") && answer.contains("X-Peers: dead\r\n"), "{answer}");
+
+    // a connection is kept until a request says close
+    let head = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    let (mut stream, mut closes) = (None, Vec::new());
+    for uri in ["/kept", "/kept?close", "/kept"] {
+        let serve = async {
+            let mut on = match stream.take() {
+                Some(on) => on,
+                None => within("accept", peer.accept()).await.unwrap().0,
+            };
+            let asked = read_head(&mut on).await.to_lowercase();
+            closes.push(asked.contains("connection: close"));
+            on.write_all(head.as_bytes()).await.unwrap();
+            on
+        };
+        let (on, _) = tokio::join!(serve, ask(uri));
+        stream = (uri != "/kept?close").then_some(on);
+    }
+    assert_eq!(closes, [false, true, false]);
 }

@@ -153,14 +153,14 @@ fn the_check_and_the_conversion_say_what_is_wrong_and_end_so() {
     let as_toml = wayhold(&["-t", "--format", "toml", "-c"], &folder, "a.conf");
     assert!(!as_toml.status.success());
 
-    write("server { location / { proxy_pass http://127.0.0.1:1; auth_basic x; } }");
+    write("server { location / { proxy_pass http://127.0.0.1:1; mirror /x; } }");
     let dropped = wayhold(&["convert"], &folder, "a.conf");
     assert_eq!(dropped.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&dropped.stderr).contains("a.conf:1: not carried over"));
     let refused = wayhold(&["-t", "-c"], &folder, "a.conf");
     let said = String::from_utf8_lossy(&refused.stderr);
     assert_eq!(refused.status.code(), Some(1));
-    assert!(said.contains("wayhold: [emerg] \"auth_basic\" is not supported"), "{said}");
+    assert!(said.contains("wayhold: [emerg] \"mirror\" is not supported"), "{said}");
 
     write("server { lisen 80; }");
     assert_eq!(wayhold(&["convert"], &folder, "a.conf").status.code(), Some(1));

@@ -14,6 +14,7 @@ use ipnet::IpNet;
 use regex::Regex;
 
 use super::template::{Template, Var};
+use super::units;
 
 /// One whole configuration.
 #[derive(Clone, Debug)]
@@ -55,7 +56,7 @@ pub struct Config {
 }
 
 /// nginx's levels of the error log, most severe last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
     /// Everything.
     Debug,
@@ -66,9 +67,27 @@ pub enum LogLevel {
     /// Something is off.
     Warn,
     /// Something failed.
+    #[default]
     Error,
     /// Something failed that the operator must act on.
     Crit,
+}
+
+/// The target of messages of [`LogLevel::Notice`], which tracing does not have: they are INFO there.
+pub const NOTICE: &str = "notice";
+
+impl LogLevel {
+    /// The level below, but no more than life signs.
+    #[must_use]
+    pub const fn below(self) -> Self {
+        match self {
+            Self::Debug => Self::Debug,
+            Self::Info | Self::Notice => Self::Info,
+            Self::Warn => Self::Notice,
+            Self::Error => Self::Warn,
+            Self::Crit => Self::Error,
+        }
+    }
 }
 
 /// `[metrics]`.
@@ -329,6 +348,8 @@ pub struct Location {
     pub html_errors: bool,
     /// `ssi`: its documents have commands in them.
     pub ssi: Option<Ssi>,
+    /// `limit_rate`
+    pub rate: Option<BodyRate>,
     /// `gzip`
     pub gzip: Option<Gzip>,
     /// What it does.
@@ -395,6 +416,22 @@ impl Ssi {
     /// What a name in a document stands for.
     pub fn variable(&self, name: &str) -> Option<Template> {
         self.own.get(name).cloned().or_else(|| Var::built_in(name)).map(Template::of)
+    }
+}
+
+/// How fast the body of an answer goes.
+#[derive(Clone, Debug)]
+pub struct BodyRate {
+    /// Bytes a second.
+    pub rate: Template,
+    /// Once so many have gone.
+    pub after: Template,
+}
+
+impl BodyRate {
+    /// A size as it is written; `None` when it is none.
+    pub fn size(text: &str) -> Option<u64> {
+        units::size(text).ok()
     }
 }
 
@@ -492,6 +529,8 @@ pub enum Step {
 /// What `set` can set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Assigned {
+    /// `$limit_rate`
+    Rate,
     /// A variable of the configuration, by its number.
     Own(usize),
     /// `$args`
@@ -605,12 +644,16 @@ pub struct Limits {
     pub requests_status: u16,
     /// Everything is let through.
     pub requests_dry_run: bool,
+    /// How that is logged.
+    pub requests_level: LogLevel,
     /// Zones that a request or tunnel takes a place in.
     pub places: Vec<LimitConn>,
     /// The status where no place is left.
     pub places_status: u16,
     /// Everything is let through.
     pub places_dry_run: bool,
+    /// How that is logged.
+    pub places_level: LogLevel,
 }
 
 /// A zone of either.
@@ -776,6 +819,8 @@ pub struct Proxy {
     pub pass_client_claims: bool,
     /// Answers with a status from 300 may become pages of errors.
     pub intercept_errors: bool,
+    /// With `close` in it, a plain request is the last on its connection.
+    pub connection: Option<Template>,
     /// What `$request_body` holds is read before the request is sent.
     pub request_buffering: bool,
     /// Removed from the answer.
@@ -1048,6 +1093,10 @@ pub struct Upstream {
     pub keepalive_timeout: Duration,
     /// Requests on one of them at most.
     pub keepalive_requests: u64,
+    /// How old they may become.
+    pub keepalive_time: Option<Duration>,
+    /// When all peers have failed, one of them is tried all the same.
+    pub last_resort: bool,
     /// The key of the two kinds of hash.
     pub hash: Option<Template>,
 }

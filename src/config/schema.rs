@@ -142,6 +142,10 @@ section! {
         keepalive_timeout: Time { default("60s"); "same"; A }
         /// Requests on one of them at most.
         keepalive_requests: Int<1, { i64::MAX }> { default(1000); "same"; A }
+        /// How old one of them may become: then it is not kept any more.
+        keepalive_time: Time { unset("any age"); "same (1h)"; A }
+        /// When all peers have failed (`max_fails`), one of them is tried all the same; else the answer is 502 at once.
+        last_resort: bool { default(true); "off"; A }
     }
 }
 
@@ -334,12 +338,16 @@ section! {
         limit_req_status: Int<400, 599> { default(503); "same"; N }
         /// Count, but let everything through.
         limit_req_dry_run: bool { default(false); "same"; N }
+        /// The level of the error log for what comes too often; what waits is one below.
+        limit_req_log_level: LogLevel { default("error"); "same"; N }
         /// Zones that a request or tunnel takes a place in until it ends: `"NAME 10"`.
         limit_conn: List<LimitConn> { unset("none"); "same"; N }
         /// The status where no place is left.
         limit_conn_status: Int<400, 599> { default(503); "same"; N }
         /// Count, but let everything through.
         limit_conn_dry_run: bool { default(false); "same"; N }
+        /// The level of the error log for what finds no place.
+        limit_conn_log_level: LogLevel { default("error"); "same"; N }
     }
 }
 
@@ -380,6 +388,10 @@ section! {
         ssi_silent_errors: bool { default(false); "same"; N }
         /// Documents keep their `Last-Modified` and `ETag`.
         ssi_last_modified: bool { default(false); "same"; N }
+        /// Bytes of an answer's body a second, `"0"` is no bound; with variables. Tunnels have no such bound.
+        limit_rate: Text { default("0"); "same"; N }
+        /// From how many bytes on; with variables.
+        limit_rate_after: Text { default("0"); "same"; N }
         /// Answers are compressed for clients that take that; those that come compressed stay as they are.
         gzip: bool { default(false); "same"; N }
         /// Of which types, besides `text/html`; `"*"` is any.
@@ -419,6 +431,9 @@ section! {
         pass_client_claims: bool { default(false); "always so"; N }
         /// Answers with a status from 300 become pages of `error_page`, where it names them.
         proxy_intercept_errors: bool { default(false); "same"; N }
+        /// `Connection` of plain requests to peers, with variables: with `close` in it, the connection is closed after
+        /// the answer; what else it says means nothing.
+        proxy_connection: Text { unset("the upstream's `keepalive` decides"); "proxy_set_header Connection"; N }
         /// A body that `$request_body` is asked of is read before the request is sent; else it is kept while it goes,
         /// and told once it has gone. Other bodies are streamed in any case.
         proxy_request_buffering: bool { default(true); "same (for all bodies)"; N }

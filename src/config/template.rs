@@ -162,6 +162,8 @@ pub enum Var {
     SslSessionReused,
     /// `$ssl_session_id`: there is none where sessions are resumed by tickets
     SslSessionId,
+    /// `$limit_rate`: bytes a second, 0 is no bound
+    LimitRate,
     /// `$remote_user`: as the request names it
     RemoteUser,
     /// `$pipe`: always `.`.
@@ -250,7 +252,7 @@ const PLAIN: [(&str, Var); 84] = [
     ("gzip_ratio", Var::Nothing),
     ("pipe", Var::Pipe),
     ("request_length", Var::RequestLength),
-    ("limit_rate", Var::Nothing),
+    ("limit_rate", Var::LimitRate),
     ("remote_user", Var::RemoteUser),
     ("binary_remote_addr", Var::BinaryRemoteAddr),
     ("realip_remote_addr", Var::RealipRemoteAddr),

@@ -62,17 +62,39 @@ impl<'a> Attempts<'a> {
         if out_of_tries || out_of_time {
             return None;
         }
-        let lease = self.upstream.upstream.pick(&self.tried, &self.key)?;
-        if tries > 0 {
+        let lease = self.upstream.upstream.pick(&self.tried, &self.key);
+        if tries > 0 && lease.is_some() {
             self.upstream.upstream.series().retried();
-            self.addrs.push_str(", ");
         }
+        let Some(lease) = lease else {
+            self.nobody(finish);
+            return None;
+        };
+        self.separate();
         self.addrs.push_str(lease.addr());
         self.tried.push(lease.place());
         finish.record.upstream_addr = self.addrs.as_str().into();
         finish.record.upstream_tries = self.tried.len() as u32;
         finish.told.ask();
         Some(lease)
+    }
+
+    /// No peer may be asked, though not all have been: the upstream's name stands for that, as in nginx.
+    fn nobody(&mut self, finish: &mut Finish) {
+        if self.tried.is_empty() || self.upstream.upstream.has_other(&self.tried) {
+            self.separate();
+            self.addrs.push_str(self.upstream.upstream.name());
+            finish.record.upstream_addr = self.addrs.as_str().into();
+            finish.told.ask();
+            finish.told.failed(Refused::NoPeer.status());
+            tracing::error!("no live upstreams: \"{}\"", self.upstream.upstream.name());
+        }
+    }
+
+    fn separate(&mut self) {
+        if !self.addrs.is_empty() {
+            self.addrs.push_str(", ");
+        }
     }
 
     fn is_any_left(&self) -> bool {
@@ -124,6 +146,11 @@ impl Failure {
         matches!(self, Self::Connect(ConnectError::NoDescriptor(_)))
     }
 
+    /// Whether the peer is the worse for it: it has answered a 403 or 404 as it should.
+    pub(super) const fn is_of_peer(&self) -> bool {
+        !self.is_ours() && !matches!(self, Self::Status(403 | 404))
+    }
+
     /// What it becomes when nobody else is asked.
     pub(super) const fn refused(&self) -> Refused {
         match self {
@@ -155,6 +182,7 @@ impl fmt::Display for Failure {
 pub(super) struct Asked {
     pub(super) sender: http1::SendRequest<Body>,
     pub(super) head_room: HeadRoom,
+    pub(super) born: Instant,
 }
 
 /// Connects to a peer.
@@ -186,7 +214,7 @@ where
         .map_err(Failure::Broken)?;
     // Errors reach whoever waits for the answer.
     tokio::spawn(async { drop(connection.await) });
-    Ok(Asked { sender, head_room })
+    Ok(Asked { sender, head_room, born: Instant::now() })
 }
 
 /// Sends a request and waits for the head of the answer, `timeout` at most since bytes of its body

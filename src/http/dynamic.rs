@@ -141,6 +141,8 @@ fn group(addrs: Vec<PeerAddr>) -> model::Upstream {
         keepalive: 0,
         keepalive_timeout: Duration::ZERO,
         keepalive_requests: 1,
+        keepalive_time: None,
+        last_resort: true,
         hash: None,
     }
 }

@@ -54,7 +54,10 @@ impl Exchange<'_> {
                 Some(host) => host,
                 None => self.route.proxy().map_or("", |proxy| &proxy.host),
             },
-            upstream_addr,
+            upstream_addr: match upstream_addr {
+                "" => &self.state.upstream_addr,
+                asked => asked,
+            },
             status: None,
             told: self.state.told.as_deref(),
             started: None,

@@ -119,7 +119,7 @@ async fn ask_peers(
         if fate.is_broken() {
             return Err(Refused::BodyBroken(exchange.refusal()));
         }
-        if !failure.is_ours() {
+        if failure.is_of_peer() {
             lease.failed();
         }
         exchange.complain(&lease, &failure);

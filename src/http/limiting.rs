@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::exchange::Exchange;
 use super::finish::Finish;
 use super::respond::Refused;
-use crate::config::model::Limits;
+use crate::config::model::{Limits, LogLevel, NOTICE};
 use crate::limits::RateAsked;
 
 /// Lets a request in, after a while perhaps.
@@ -36,21 +36,23 @@ async fn rate(exchange: &mut Exchange<'_>, limits: &Limits) -> Result<(), Refuse
     let dry = limits.requests_dry_run;
     match exchange.shared.zones.rate(&asked, now()) {
         Ok(0) => exchange.state.limit_req_status = "PASSED",
-        Ok(_) if dry => exchange.state.limit_req_status = "DELAYED_DRY_RUN",
+        Ok(ms) if dry => {
+            exchange.state.limit_req_status = "DELAYED_DRY_RUN";
+            say(limits.requests_level.below(), &format!("delaying request, dry run, by {ms} ms"));
+        }
         Ok(ms) => {
             exchange.state.limit_req_status = "DELAYED";
-            tracing::warn!("delaying request by {ms} ms");
+            say(limits.requests_level.below(), &format!("delaying request by {ms} ms"));
             tokio::time::sleep(Duration::from_millis(ms.unsigned_abs())).await;
         }
         Err((at, excess)) => {
             let run = if dry { ", dry run" } else { "" };
-            tracing::error!(
-                "limiting requests{run}, excess: {}.{:03} by zone \"{}\", client: {}",
-                excess / 1000,
-                excess % 1000,
-                asked[at].zone,
-                exchange.client.text()
+            let (whole, part) = (excess / 1000, excess % 1000);
+            let (zone, client) = (asked[at].zone, exchange.client.text());
+            let what = format!(
+                "limiting requests{run}, excess: {whole}.{part:03} by zone \"{zone}\", client: {client}"
             );
+            say(limits.requests_level, &what);
             if !dry {
                 exchange.state.limit_req_status = "REJECTED";
                 return Err(refused(limits.requests_status));
@@ -80,7 +82,8 @@ fn places(
         let dry = limits.places_dry_run;
         let run = if dry { ", dry run" } else { "" };
         let client = exchange.client.text();
-        tracing::error!("limiting connections{run} by zone \"{}\", client: {client}", zone.name);
+        let what = format!("limiting connections{run} by zone \"{}\", client: {client}", zone.name);
+        say(limits.places_level, &what);
         if !dry {
             exchange.state.limit_conn_status = "REJECTED";
             finish.taken.clear();
@@ -90,6 +93,16 @@ fn places(
         return Ok(());
     }
     Ok(())
+}
+
+fn say(level: LogLevel, what: &str) {
+    match level {
+        LogLevel::Debug => tracing::debug!("{what}"),
+        LogLevel::Info => tracing::info!("{what}"),
+        LogLevel::Notice => tracing::info!(target: NOTICE, "{what}"),
+        LogLevel::Warn => tracing::warn!("{what}"),
+        LogLevel::Error | LogLevel::Crit => tracing::error!("{what}"),
+    }
 }
 
 fn refused(status: u16) -> Refused {

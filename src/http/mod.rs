@@ -23,6 +23,7 @@ mod head;
 mod head_room;
 mod limiting;
 mod more_vars;
+mod pace;
 mod pages;
 mod path;
 mod pool;

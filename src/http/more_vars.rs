@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 
 use super::auth;
 use super::certificates;
+use super::pace;
 use super::told::seconds;
 use super::vars::{Facts, joined};
 use crate::config::template::{Lookup as _, Var};
@@ -64,6 +65,7 @@ pub(super) fn lookup(facts: &Facts<'_>, var: &Var, out: &mut String) {
         | Var::UpstreamBytesSent => facts.told.map(|told| told.value(var)),
         Var::RequestTime => facts.started.map(|started| seconds(started.elapsed())),
         Var::RemoteUser => auth::user(facts.parts),
+        Var::LimitRate => Some(pace::rate(facts).to_string()),
         Var::Pipe => Some(".".to_owned()),
         Var::RequestLength => Some(facts.received.to_string()),
         Var::LimitReqStatus => Some(facts.state.limit_req_status.to_owned()),

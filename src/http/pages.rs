@@ -13,6 +13,7 @@ use super::forward::Answer;
 use super::freshness;
 use super::generation::Route;
 use super::gzip;
+use super::pace;
 use super::respond::{self, Refused};
 use super::rewrite;
 use super::script::Stop;
@@ -70,6 +71,7 @@ pub(super) async fn act(
         };
         if finish.told.asked().is_some() {
             exchange.state.told = Some(Box::new(finish.told.clone()));
+            exchange.state.upstream_addr.clone_from(&finish.record.upstream_addr);
         }
         match page(exchange, status) {
             None => break Outcome::Answer(answer),
@@ -95,6 +97,7 @@ pub(super) async fn act(
     tell(exchange, finish, &mut outcome);
     if let Outcome::Answer((response, _)) = &mut outcome {
         gzip::compress(exchange, response);
+        pace::pace(exchange, response);
     }
     log(exchange, finish, &mut outcome);
     Some(outcome)

@@ -49,7 +49,8 @@ impl Pool {
         requests: u64,
         keepalive: Keepalive,
     ) {
-        if keepalive.idle == 0 || requests >= keepalive.requests {
+        let too_old = keepalive.age.is_some_and(|age| peer.born.elapsed() >= age);
+        if keepalive.idle == 0 || requests >= keepalive.requests || too_old {
             return;
         }
         let pool = Arc::clone(self);

@@ -61,6 +61,11 @@ pub(super) fn request_head(
     headers.remove(EXPECT);
     remove_claims(&mut headers, facts.client.trusted || proxy.pass_client_claims, names);
     set_headers(&mut headers, &proxy.set_headers, facts);
+    let connection = proxy.connection.as_ref().map(|connection| connection.expand(facts));
+    let closes = |token: &str| token.trim().eq_ignore_ascii_case("close");
+    if connection.is_some_and(|connection| connection.split(',').any(closes)) {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     (target(facts, proxy, found), headers)
 }
 

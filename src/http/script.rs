@@ -13,7 +13,7 @@ use super::path;
 use super::respond::{self, Refused};
 use super::vars::Facts;
 use crate::config::model::{
-    Assigned, Branch, Condition, FileTest, Returned, Rewrite, RewriteFlag, Step, Test,
+    Branch, Condition, FileTest, Returned, Rewrite, RewriteFlag, Step, Test,
 };
 use crate::config::template::{Lookup, Var};
 
@@ -57,10 +57,7 @@ fn steps(exchange: &mut Exchange<'_>, script: &[Step], ran: &mut Ran) -> Result<
         let next = match step {
             Step::Set { variable, value } => {
                 let value = value.expand_text(&exchange.facts(""));
-                match variable {
-                    Assigned::Own(number) => exchange.state.set_own(*number, value),
-                    Assigned::Args => exchange.state.set_args(value),
-                }
+                exchange.state.assign(*variable, value);
                 Next::Step
             }
             Step::Rewrite(rewrite) => self::rewrite(exchange, rewrite, ran)?,

@@ -131,7 +131,12 @@ async fn run(
 ) -> Result<Outcome, Stop> {
     let route = exchange.route;
     limiting::admit(exchange, finish).await?;
-    auth::admit(exchange).await?;
+    if auth::asks(route) {
+        // apart, as few requests need it: the rest of this stays small
+        Box::pin(auth::admit(exchange)).await?;
+    } else {
+        auth::admit_address(exchange)?;
+    }
     if let Some(tries) = &route.location.try_files {
         let path = files::try_files(exchange, route.location.files.as_ref(), tries).await?;
         exchange.state.rewritten |= path != exchange.state.path;

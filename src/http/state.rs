@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Method};
 
+use super::pace;
 use super::told::Told;
 use crate::config::model::{Assigned, Pattern};
 
@@ -33,6 +34,8 @@ pub(super) struct State {
     pub(super) method: Option<Method>,
     /// What peers said before a page stood in.
     pub(super) told: Option<Box<Told>>,
+    /// `$upstream_addr` of then.
+    pub(super) upstream_addr: Box<str>,
     /// `$proxy_host`, where variables tell it.
     pub(super) proxy_host: Option<String>,
     /// `$limit_req_status`; a request is limited once.
@@ -43,6 +46,8 @@ pub(super) struct State {
     pub(super) body: Option<Bytes>,
     /// The body has gone to a peer.
     pub(super) body_is_gone: bool,
+    /// `$limit_rate`, where a script sets it.
+    pub(super) rate: Option<u64>,
     /// How a client is asked who it is.
     pub(super) challenge: Vec<HeaderValue>,
     /// How many requests it was made for, each for the sake of the other.
@@ -75,11 +80,13 @@ impl State {
             status: None,
             method: None,
             told: None,
+            upstream_addr: Box::default(),
             proxy_host: None,
             limit_req_status: "",
             limit_conn_status: "",
             body: None,
             body_is_gone: false,
+            rate: None,
             challenge: Vec::new(),
             depth: 0,
             ssi: BTreeMap::new(),
@@ -133,6 +140,7 @@ impl State {
         match variable {
             Assigned::Own(number) => self.set_own(number, value),
             Assigned::Args => self.set_args(value),
+            Assigned::Rate => self.rate = Some(pace::size(&value)),
         }
     }
 

@@ -123,7 +123,7 @@ async fn pass_on(
                 failure
             }
         };
-        if !failure.is_ours() {
+        if failure.is_of_peer() {
             lease.failed();
         }
         exchange.complain(&lease, &failure);

@@ -9,7 +9,7 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber, span};
 
 use crate::access_log::file::ReopenableFile;
-use crate::config::model::{Config, LogLevel};
+use crate::config::model::{Config, LogLevel, NOTICE};
 
 /// Where lines go.
 #[derive(Debug)]
@@ -103,9 +103,6 @@ fn level_of(metadata: &Metadata<'_>) -> LogLevel {
         Level::DEBUG | Level::TRACE => LogLevel::Debug,
     }
 }
-
-/// The target of events that an operator wants to see although nothing is wrong.
-pub const NOTICE: &str = "notice";
 
 const fn word(level: LogLevel) -> &'static str {
     match level {

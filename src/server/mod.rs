@@ -17,7 +17,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::sync::watch as channel;
 
-pub use error_log::NOTICE;
+pub use crate::config::model::NOTICE;
 pub use start::{StartError, check, daemon, run};
 
 use crate::config::Input;

@@ -53,10 +53,19 @@ impl Health {
         max_fails > 0 && self.fails == max_fails
     }
 
-    /// It answered. Says whether this made it available again.
-    pub(super) fn succeeded(&mut self, max_fails: u32) -> bool {
+    /// It answered. Says whether this made it available again. Failures of the last `fail_timeout` that
+    /// have not marked it count on, as in nginx.
+    pub(super) fn succeeded(
+        &mut self,
+        max_fails: u32,
+        fail_timeout: Duration,
+        now: Instant,
+    ) -> bool {
         let was_failed = self.is_marked(max_fails);
-        *self = Self::default();
+        let long_ago = self.failed_at.is_none_or(|at| now.duration_since(at) > fail_timeout);
+        if was_failed || long_ago {
+            *self = Self::default();
+        }
         was_failed
     }
 }
@@ -81,8 +90,23 @@ mod tests {
         assert!(!health.is_available(2, TIMEOUT, Instant::now()), "and only one");
         assert!(health.failed(2, TIMEOUT, Instant::now()));
         assert!(!health.is_available(2, TIMEOUT, Instant::now()));
-        assert!(health.succeeded(2));
+        assert!(health.succeeded(2, TIMEOUT, Instant::now()));
         assert!(health.is_available(2, TIMEOUT, Instant::now()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_between_does_not_make_failures_forgotten() {
+        let mut health = Health::default();
+        for _ in 0..2 {
+            assert!(!health.failed(3, TIMEOUT, Instant::now()));
+            assert!(!health.succeeded(3, TIMEOUT, Instant::now()));
+        }
+        assert!(health.failed(3, TIMEOUT, Instant::now()));
+        let mut health = Health::default();
+        assert!(!health.failed(2, TIMEOUT, Instant::now()));
+        tokio::time::advance(Duration::from_secs(11)).await;
+        assert!(!health.succeeded(2, TIMEOUT, Instant::now()));
+        assert!(!health.failed(2, TIMEOUT, Instant::now()));
     }
 
     #[tokio::test(start_paused = true)]

@@ -85,9 +85,11 @@ impl Registry {
             // A single peer is never marked: there is nobody else to go to.
             marks_failures: members.len() > 1,
             members,
+            last_resort: config.last_resort,
             keepalive: Keepalive {
                 idle: config.keepalive,
                 timeout: config.keepalive_timeout,
+                age: config.keepalive_time,
                 requests: config.keepalive_requests,
             },
             series: self.metrics.upstream(&config.name),
@@ -147,6 +149,7 @@ pub struct Upstream {
     ring: Ring,
     members: Vec<Member>,
     marks_failures: bool,
+    last_resort: bool,
     keepalive: Keepalive,
     series: Arc<UpstreamSeries>,
 }
@@ -167,6 +170,8 @@ pub struct Keepalive {
     pub idle: usize,
     /// How long.
     pub timeout: Duration,
+    /// How old they may become.
+    pub age: Option<Duration>,
     /// For how many requests.
     pub requests: u64,
 }
@@ -194,7 +199,7 @@ impl Upstream {
 
     /// Picks a peer that is not in `tried`, and counts it as busy until the lease drops. nginx's
     /// rules: `down` never, `backup` only when no other is left. When every peer that is left has
-    /// failed, one of those is tried all the same: an answer is worth more than a rule.
+    /// failed, one of those is tried all the same, unless `last_resort` is off.
     ///
     /// `key` is what [`Self::key`] gave; where it belongs to no peer that may be picked, whose turn it
     /// is.
@@ -219,10 +224,10 @@ impl Upstream {
                 .collect();
             balancer.pick(self.balance, &candidates)
         };
-        let index = pick(false, true)
-            .or_else(|| pick(true, true))
-            .or_else(|| pick(false, false))
-            .or_else(|| pick(true, false))?;
+        let index = pick(false, true).or_else(|| pick(true, true)).or_else(|| {
+            let last = self.last_resort;
+            last.then(|| pick(false, false).or_else(|| pick(true, false))).flatten()
+        })?;
         // Counted before the lock is given back: two picks never see the same load.
         Some(self.lease(&self.members[index], now))
     }
@@ -349,7 +354,7 @@ impl Lease {
 
     /// The peer answered.
     pub fn succeeded(&self) {
-        if self.peer.health().succeeded(self.max_fails) {
+        if self.peer.health().succeeded(self.max_fails, self.fail_timeout, Instant::now()) {
             self.peer.series.set_up(true);
             tracing::info!("peer is available again: {}", self.peer.addr);
         }

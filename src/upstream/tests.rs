@@ -27,6 +27,8 @@ fn group(peers: Vec<model::Peer>) -> model::Upstream {
         keepalive: 32,
         keepalive_timeout: Duration::from_secs(60),
         keepalive_requests: 1000,
+        keepalive_time: None,
+        last_resort: true,
     }
 }
 
@@ -82,6 +84,19 @@ async fn when_all_have_failed_one_is_tried_all_the_same() {
     assert!(upstream.pick(&[], b"").is_some());
     assert!(upstream.pick(&tried[..1], b"").is_some_and(|lease| lease.place() == tried[1]));
     assert!(upstream.pick(&tried, b"").is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_last_resort_nobody_is_tried_until_the_time_is_over() {
+    let mut config = group(peers(2));
+    config.last_resort = false;
+    let upstream = registry().upstream(&config);
+    for _ in 0..2 {
+        upstream.pick(&[], b"").unwrap().failed();
+    }
+    assert!(upstream.pick(&[], b"").is_none());
+    tokio::time::advance(Duration::from_secs(11)).await;
+    assert!(upstream.pick(&[], b"").is_some());
 }
 
 #[tokio::test]

@@ -44,7 +44,9 @@ impl Mapper<'_> {
                 }
             }
             "gzip_comp_level" => self.counted(directive, out),
-            "gzip_http_version" => out.text(name, place, directive.arg(0)),
+            "gzip_http_version" | "limit_rate" | "limit_rate_after" => {
+                out.text(name, place, directive.arg(0));
+            }
             "gzip_min_length" => {
                 if let Some(size) = self.size(directive) {
                     out.text(name, place, size);

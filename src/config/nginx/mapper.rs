@@ -245,6 +245,8 @@ fn defaults(top: &mut Emit, start: &Place) {
     let mut upstreams = Emit::default();
     upstreams.text("balance", start, "round_robin");
     upstreams.number("keepalive", start, 0);
+    upstreams.text("keepalive_time", start, "1h");
+    upstreams.flag("last_resort", start, false);
     top.set("upstream_defaults", upstreams.into_node(start));
 }
 

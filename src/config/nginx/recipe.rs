@@ -121,6 +121,10 @@ impl Mapper<'_> {
             if self.goes_by_itself(name, value) {
                 continue;
             }
+            if name.eq_ignore_ascii_case("connection") && value.contains('$') {
+                out.text("proxy_connection", directive.place(), value);
+                continue;
+            }
             if matches!(name.to_ascii_lowercase().as_str(), "connection" | "upgrade") {
                 let message = format!(
                     "\"{name}\" is left out: connections to peers are kept or closed by themselves"

@@ -153,7 +153,7 @@ impl Mapper<'_> {
                 out.flag(name, place, directive.arg(0).eq_ignore_ascii_case("on"));
             }
             "ignore_invalid_headers" => ignore_invalid(directive, level, out),
-            "real_ip_header" | "default_type" => {
+            "real_ip_header" | "default_type" | "limit_req_log_level" | "limit_conn_log_level" => {
                 out.text(name, place, directive.arg(0));
             }
             "allow" | "deny" => self.access(directive, level, out),

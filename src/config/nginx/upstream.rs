@@ -26,15 +26,10 @@ impl Mapper<'_> {
                         out.number(&directive.name, directive.place(), number);
                     }
                 }
-                "keepalive_timeout" => {
+                "keepalive_timeout" | "keepalive_time" => {
                     if let Some(time) = self.time(directive) {
-                        out.text("keepalive_timeout", directive.place(), time);
+                        out.text(&directive.name, directive.place(), time);
                     }
-                }
-                // one of the same name is carried over elsewhere
-                "keepalive_time" => {
-                    let message = "\"keepalive_time\" of an upstream is left out: idle time and requests bound a connection";
-                    self.out.differs(directive.place(), message);
                 }
                 _ => self.by_table(directive),
             }

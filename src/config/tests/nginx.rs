@@ -152,9 +152,7 @@ fn what_cannot_be_carried_over_is_refused_by_name_with_the_reason() {
 fn what_one_block_lets_through_another_does_not_refuse() {
     let text = "upstream a { server 127.0.0.1:1; keepalive 1; keepalive_time 1m; }\n\
                 server { keepalive_time 1m; location / { proxy_pass http://a; } }\n";
-    assert!(
-        said(text).starts_with("wayhold: [warn] \"keepalive_time\" of an upstream is left out")
-    );
+    assert_eq!(said(text), "");
 }
 
 #[test]

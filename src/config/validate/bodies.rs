@@ -1,7 +1,7 @@
 //! What becomes of the bodies of answers.
 
 use super::Context;
-use crate::config::model::{Gzip, Ssi};
+use crate::config::model::{BodyRate, Gzip, Ssi};
 use crate::config::schema::BodyKeys;
 use crate::config::source::At;
 use crate::config::values::{HttpVersion, List};
@@ -19,6 +19,19 @@ pub(super) fn ssi(cx: &mut Context<'_>, keys: &BodyKeys) -> Option<Ssi> {
     })
 }
 
+/// `limit_rate`; what has variables in it is known later.
+pub(super) fn rate(cx: &mut Context<'_>, keys: &BodyKeys) -> Option<BodyRate> {
+    let (rate, after) = (keys.limit_rate.with_default(), keys.limit_rate_after.with_default());
+    for text in [rate, after] {
+        if !text.contains('$') && BodyRate::size(text).is_none() {
+            let shown = super::shown(text, &text.place);
+            let message = format!("`limit_rate` and `limit_rate_after` need a size: {shown}");
+            cx.error(&text.place, message, "write such as `\"100k\"`");
+        }
+    }
+    (rate.value != "0").then(|| BodyRate { rate: cx.template(rate), after: cx.template(after) })
+}
+
 /// `text/html`, and these.
 fn types(more: &At<List<String>>) -> Vec<String> {
     let more = more.iter().map(|kind| kind.value.clone());
@@ -34,6 +47,9 @@ pub(super) fn gzip(keys: &BodyKeys) -> Option<Gzip> {
         gzip_vary,
         gzip_proxied,
         gzip_http_version,
+        // `rate` has them
+        limit_rate: _,
+        limit_rate_after: _,
         // `ssi` has them
         ssi: _,
         ssi_types: _,

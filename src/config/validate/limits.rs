@@ -65,12 +65,16 @@ pub(super) fn limits(cx: &mut Context<'_>, keys: &LimitKeys) -> Limits {
         limit_conn,
         limit_conn_status,
         limit_conn_dry_run,
+        limit_req_log_level,
+        limit_conn_log_level,
     } = keys;
     let mut limits = Limits {
         requests_status: limit_req_status.with_default().get(),
         requests_dry_run: limit_req_dry_run.with_default().value,
         places_status: limit_conn_status.with_default().get(),
         places_dry_run: limit_conn_dry_run.with_default().value,
+        requests_level: limit_req_log_level.with_default().value,
+        places_level: limit_conn_log_level.with_default().value,
         ..Limits::default()
     };
     for limit in limit_req.get().into_iter().flat_map(|list| list.iter()) {

@@ -282,6 +282,7 @@ fn build(cx: &mut Context<'_>, parts: Parts<'_>, levels: &Levels<'_>) -> Locatio
         redirects: files::redirects(file_keys),
         expires: files::expires(cx, file_keys),
         ssi: bodies::ssi(cx, body_keys),
+        rate: bodies::rate(cx, body_keys),
         gzip: bodies::gzip(body_keys),
         html_errors: file_keys.html_errors.with_default().value,
         action,

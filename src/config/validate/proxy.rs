@@ -64,6 +64,7 @@ pub(super) fn proxy(
         pass_client_claims,
         proxy_intercept_errors,
         proxy_request_buffering,
+        proxy_connection,
         proxy_hide_header,
         proxy_redirect,
         proxy_next_upstream,
@@ -88,6 +89,7 @@ pub(super) fn proxy(
         set_headers: headers::to_upstream(cx, proxy_set_header.with_default()),
         pass_client_claims: pass_client_claims.with_default().value,
         intercept_errors: proxy_intercept_errors.with_default().value,
+        connection: proxy_connection.get().map(|text| cx.template(text)),
         request_buffering: proxy_request_buffering.with_default().value,
         hide_headers: hidden.map(|header| header.value.clone()).collect(),
         next_upstream: NextUpstream {

@@ -197,8 +197,10 @@ pub(super) fn assigned(cx: &mut Context<'_>, name: &At<String>) -> Option<Assign
         cx.error(&name.place, message, "write such as `\"$limit\"`");
         return None;
     };
-    if bare == "args" {
-        return Some(Assigned::Args);
+    match bare {
+        "args" => return Some(Assigned::Args),
+        "limit_rate" => return Some(Assigned::Rate),
+        _ => {}
     }
     let slot = cx.variables.own(bare);
     if slot.is_none() {

@@ -96,7 +96,15 @@ pub(super) fn implicit(cx: &mut Context<'_>, address: &Address, place: &Place) -
 
 /// `keys` have to be merged with the defaults.
 fn build(cx: &mut Context<'_>, name: &str, keys: &UpstreamKeys, peers: Vec<Peer>) -> Upstream {
-    let UpstreamKeys { balance, hash, keepalive, keepalive_timeout, keepalive_requests } = keys;
+    let UpstreamKeys {
+        balance,
+        hash,
+        keepalive,
+        keepalive_timeout,
+        keepalive_requests,
+        keepalive_time,
+        last_resort,
+    } = keys;
     let by_key = matches!(balance.with_default().value, Balance::Hash | Balance::ConsistentHash);
     let method = balance.with_default();
     match hash.get() {
@@ -120,6 +128,8 @@ fn build(cx: &mut Context<'_>, name: &str, keys: &UpstreamKeys, peers: Vec<Peer>
         keepalive: keepalive.with_default().get(),
         keepalive_timeout: keepalive_timeout.with_default().0,
         keepalive_requests: keepalive_requests.with_default().get(),
+        keepalive_time: keepalive_time.copied().map(|time| time.0),
+        last_resort: last_resort.with_default().value,
         hash,
     }
 }

@@ -10,6 +10,7 @@ use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 
 use super::exchange::Exchange;
+use super::generation::Route;
 use super::respond::Refused;
 use super::subrequest::{self, Given};
 use super::vars::Facts;
@@ -21,6 +22,19 @@ enum Verdict {
     Nothing,
     Granted,
     Denied(Refused),
+}
+
+/// Whether more than addresses count.
+pub(super) fn asks(route: &Route) -> bool {
+    route.location.auth.basic.is_some() || route.location.auth.request.is_some()
+}
+
+/// Lets a request in by its address alone.
+pub(super) fn admit_address(exchange: &Exchange<'_>) -> Result<(), Refused> {
+    match address(exchange) {
+        Verdict::Denied(refused) if exchange.state.depth == 0 => Err(refused),
+        _ => Ok(()),
+    }
 }
 
 /// Lets a request in.

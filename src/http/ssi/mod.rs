@@ -25,16 +25,17 @@ const LONGEST: usize = 1024 * 1024;
 const FAILED: &str = "[an error occurred while processing the directive]";
 
 /// Runs the commands in an answer, where its location wants that and its type is one of documents.
-pub(super) async fn process(
-    exchange: &mut Exchange<'_>,
-    (mut response, timeout): Answer,
-) -> Answer {
-    let Some(ssi) = &exchange.route.location.ssi else {
-        return (response, timeout);
-    };
-    if !is_document(response.headers(), ssi) {
-        return (response, timeout);
+pub(super) async fn process(exchange: &mut Exchange<'_>, answer: Answer) -> Answer {
+    match &exchange.route.location.ssi {
+        // apart, as few requests need it
+        Some(ssi) if is_document(answer.0.headers(), ssi) => {
+            Box::pin(run(exchange, ssi, answer)).await
+        }
+        _ => answer,
     }
+}
+
+async fn run(exchange: &mut Exchange<'_>, ssi: &Ssi, (mut response, timeout): Answer) -> Answer {
     let headers = response.headers_mut();
     headers.remove(CONTENT_LENGTH);
     headers.remove(ACCEPT_RANGES);
@@ -48,8 +49,8 @@ pub(super) async fn process(
     let document = std::mem::replace(response.body_mut(), empty());
     let made = match held(document).await {
         Some(document) => {
-            let mut run =
-                Run { exchange, ssi, message: FAILED.to_owned(), branch: None, out: Vec::new() };
+            let message = FAILED.to_owned();
+            let mut run = Run { exchange, ssi, message, branch: None, out: Vec::new() };
             run.document(&document).await;
             run.out
         }

@@ -164,8 +164,18 @@ impl ClientAuth {
                 fits.then_some(list)
             });
             let list = list.ok_or("unable to get certificate CRL")?;
+            if list.last_update() > now {
+                return Err("CRL is not yet valid");
+            }
             if list.next_update().is_some_and(|next| next < now) {
                 return Err("CRL has expired");
+            }
+            if list.extensions().iter().any(|extension| extension.critical) {
+                // such as one that says whom the list is about
+                return Err("unhandled critical CRL extension");
+            }
+            if !may_sign_lists(issuer) {
+                return Err("key usage does not include CRL signing");
             }
             let serial = certificate.raw_serial();
             if list.iter_revoked_certificates().any(|one| one.raw_serial() == serial) {
@@ -229,6 +239,11 @@ fn check(certificate: &X509Certificate<'_>, at: usize) -> Verdict {
     }
 }
 
+fn may_sign_lists(authority: &X509Certificate<'_>) -> bool {
+    let usage = authority.key_usage().ok().flatten();
+    usage.is_none_or(|usage| usage.value.crl_sign())
+}
+
 fn load_lists(file: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
     let help = "it must hold certificate revocation lists in PEM";
     let lists = CertificateRevocationListDer::pem_file_iter(file)
@@ -240,3 +255,6 @@ fn load_lists(file: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>,
     }
     Ok(lists)
 }
+
+#[cfg(test)]
+mod tests;

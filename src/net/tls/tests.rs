@@ -113,6 +113,7 @@ fn nowhere() -> Location {
         html_errors: false,
         auth: Auth::default(),
         ssi: None,
+        rate: None,
         gzip: None,
         access_logs: Vec::new(),
     }

@@ -1,10 +1,10 @@
 //! Of `http`, `server` and `location`: the core, rewriting, access, limits, maps, logs.
 
-use super::How::{Differs, Done, Nothing, Off, OffDiffers, On, Refused};
+use super::How::{Differs, Done, Nothing, OffDiffers, On, Refused};
 use super::Row;
 use super::reasons::{
-    AS_IT_CAME, BUFFERS, EXACT, FILES, IN_MEMORY, LIMIT_LEVEL, NO_RATE, NO_SUCH, NOT_YET,
-    ONE_RANGE, RESOLVER, TABLES, UNNEEDED,
+    AS_IT_CAME, BUFFERS, EXACT, FILES, IN_MEMORY, NO_SUCH, NOT_YET, ONE_RANGE, RESOLVER, TABLES,
+    UNNEEDED,
 };
 
 pub(super) const ROWS: &[Row] = &[
@@ -58,15 +58,15 @@ pub(super) const ROWS: &[Row] = &[
     ("large_client_header_buffers", "hs", "2", Done),
     ("limit_conn", "hsl", "2", Done),
     ("limit_conn_dry_run", "hsl", "flag", Done),
-    ("limit_conn_log_level", "hsl", "1", Differs(LIMIT_LEVEL)),
+    ("limit_conn_log_level", "hsl", "1", Done),
     ("limit_conn_status", "hsl", "1", Done),
     ("limit_conn_zone", "h", "2", Done),
     ("limit_except", "l", "{1+", Done),
-    ("limit_rate", "hslj", "1", Off(NOT_YET)),
-    ("limit_rate_after", "hslj", "1", Nothing(NO_RATE)),
+    ("limit_rate", "hslj", "1", Done),
+    ("limit_rate_after", "hslj", "1", Done),
     ("limit_req", "hsl", "1,2,3", Done),
     ("limit_req_dry_run", "hsl", "flag", Done),
-    ("limit_req_log_level", "hsl", "1", Differs(LIMIT_LEVEL)),
+    ("limit_req_log_level", "hsl", "1", Done),
     ("limit_req_status", "hsl", "1", Done),
     ("limit_req_zone", "h", "3", Done),
     ("lingering_close", "hsl", "1", Nothing(UNNEEDED)),

@@ -12,10 +12,7 @@ pub(super) const ONE_RANGE: &str = "of several ranges the whole is sent";
 pub(super) const HTTP2: &str =
     "clients are answered in HTTP/1.1, which they fall back to by themselves";
 pub(super) const IN_MEMORY: &str = "bodies are not written to files";
-pub(super) const LIMIT_LEVEL: &str =
-    "what is refused is logged as an error, what waits as a warning";
 pub(super) const NOT_YET: &str = "there is nothing like it yet";
-pub(super) const NO_RATE: &str = "it only serves `limit_rate`";
 pub(super) const NO_SUCH: &str = "it only serves a directive that is refused";
 pub(super) const OTHER_FILTER: &str = "answers are passed on unchanged";
 pub(super) const OTHER_MODULE: &str = "it only serves a module that is not here";
