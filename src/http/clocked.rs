@@ -45,10 +45,21 @@ impl Clocked {
         self.conn
     }
 
-    fn count(&self, written: &Poll<io::Result<usize>>) {
-        if let (Some(room), Poll::Ready(Ok(len))) = (&self.head_room, written) {
-            room.gave(*len);
-        }
+    /// Writes up to `len` bytes. They count before they are written: whoever has seen them may
+    /// bring the request to its end, on another thread, before this one goes on.
+    fn counted(
+        &mut self,
+        len: usize,
+        write: impl FnOnce(Pin<&mut Conn>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        let Some(room) = &self.head_room else {
+            return write(Pin::new(&mut self.conn));
+        };
+        room.gave(len);
+        let result = write(Pin::new(&mut self.conn));
+        let taken = if let Poll::Ready(Ok(taken)) = &result { *taken } else { 0 };
+        room.kept(len - taken.min(len));
+        result
     }
 
     fn clock<T>(
@@ -101,8 +112,7 @@ impl AsyncWrite for Clocked {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let result = Pin::new(&mut this.conn).poll_write(cx, bytes);
-        this.count(&result);
+        let result = this.counted(bytes.len(), |conn| conn.poll_write(cx, bytes));
         this.clock(cx, result)
     }
 
@@ -112,8 +122,8 @@ impl AsyncWrite for Clocked {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let result = Pin::new(&mut this.conn).poll_write_vectored(cx, slices);
-        this.count(&result);
+        let len = slices.iter().map(|slice| slice.len()).sum();
+        let result = this.counted(len, |conn| conn.poll_write_vectored(cx, slices));
         this.clock(cx, result)
     }
 

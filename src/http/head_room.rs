@@ -52,9 +52,14 @@ impl HeadRoom {
         taken.map(|_| ()).map_err(endless)
     }
 
-    /// Bytes have been written.
+    /// Bytes are written.
     pub(super) fn gave(&self, len: usize) {
         self.0.bytes[1].fetch_add(len as u64, Ordering::Relaxed);
+    }
+
+    /// So many of them were not taken.
+    pub(super) fn kept(&self, len: usize) {
+        self.0.bytes[1].fetch_sub(len as u64, Ordering::Relaxed);
     }
 
     /// Bytes of the answer's body have been read.
