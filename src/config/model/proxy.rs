@@ -31,7 +31,7 @@ pub enum RedirectFrom {
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a key of its own")]
 pub struct Proxy {
-    /// [`Upstream::name`] of the group.
+    /// [`super::Upstream::name`] of the group.
     pub upstream: String,
     /// The peers speak TLS.
     pub tls: Option<Arc<ProxyTls>>,
