@@ -196,8 +196,16 @@ async fn in_toml() {
     let folder = Proxy::folder();
     let path = folder.path().to_owned();
     let text = fill(&path, TOML, [listen, echo.addr, auth]);
-    let _proxy = Proxy::start_in(folder, &text).await;
+    let proxy = Proxy::start_in(folder, &text).await;
     behaves(&path, listen).await;
+    // what a client calls itself is no line of the error log
+    let name = basic("eve\nforged", "b");
+    let request = format!(
+        "GET /basic HTTP/1.1\r\nHost: a\r\nAuthorization: {name}\r\nConnection: close\r\n\r\n"
+    );
+    assert!(exchange(listen, request).await.starts_with("HTTP/1.1 401"));
+    let said = proxy.stderr();
+    assert!(said.contains("forged") && !said.contains("\nforged"), "{said}");
 }
 
 #[tokio::test]

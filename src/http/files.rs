@@ -65,7 +65,7 @@ async fn index(exchange: &Exchange<'_>, files: &Files, folder: String) -> Stop {
             Stop::GoTo(format!("{folder}{name}{}", args.unwrap_or_default()))
         }
         Ok(None) => {
-            tracing::error!("directory index of \"{}\" is forbidden", exchange.state.path);
+            tracing::error!("directory index of {:?} is forbidden", exchange.state.path);
             Refused::Forbidden.into()
         }
         Err(error) => refused(&error).into(),

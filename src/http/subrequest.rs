@@ -29,7 +29,7 @@ type Asking<'f> = Pin<Box<dyn Future<Output = Option<Given>> + Send + 'f>>;
 pub(super) fn ask<'f>(exchange: &'f mut Exchange<'_>, path: String, args: String) -> Asking<'f> {
     Box::pin(async move {
         if exchange.state.depth == DEEPEST {
-            tracing::error!("requests for parts go round in a circle: \"{path}\"");
+            tracing::error!("requests for parts go round in a circle: {path:?}");
             return None;
         }
         // one id for all of them

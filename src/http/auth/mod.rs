@@ -115,17 +115,17 @@ async fn is_known(file: String, user: String, password: String) -> Result<bool, 
             if missing { Refused::Forbidden } else { failed }
         })?;
         let Some(hash) = passwords::hash_of(&text, &user) else {
-            tracing::error!("user \"{user}\" was not found in \"{file}\"");
+            tracing::error!("user {user:?} was not found in \"{file}\"");
             return Ok(false);
         };
         match passwords::fits(&password, hash) {
             Ok(true) => Ok(true),
             Ok(false) => {
-                tracing::error!("user \"{user}\": password mismatch");
+                tracing::error!("user {user:?}: password mismatch");
                 Ok(false)
             }
             Err(passwords::UnknownKind) => {
-                tracing::error!("user \"{user}\" has a hash that is not known here in \"{file}\"");
+                tracing::error!("user {user:?} has a hash that is not known here in \"{file}\"");
                 Err(failed)
             }
         }

@@ -159,7 +159,7 @@ impl Run<'_, '_> {
 
     fn fault(&self, what: &str) -> Result<(), Failed> {
         tracing::error!(
-            "{what} in a document with server side includes: {}",
+            "{what} in a document with server side includes: {:?}",
             self.exchange.state.path
         );
         Err(Failed)
