@@ -1,15 +1,16 @@
 //! From a file to a running process, in numbered steps; whatever fails, nothing is left half
 //! started.
 
-use std::fmt;
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
+use std::{fmt, io};
 
 use arc_swap::ArcSwap;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use tokio::runtime::Handle;
-use tokio::sync::watch as channel;
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::{oneshot, watch as channel};
 
 use super::error_log::ErrorLog;
 use super::listeners::Listeners;
@@ -102,12 +103,9 @@ pub fn run(source: &Input, ready: impl FnOnce()) -> Result<(), StartError> {
         tracing::warn!("{warnings}");
     }
     // 4. The runtime, and everything in it.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(config.worker_processes)
-        .enable_all()
-        .build()
+    let (handle, running) = start_runtime(config.worker_processes)
         .map_err(|error| StartError::Cannot(format!("the runtime cannot start: {error}")))?;
-    let result = runtime.block_on(async {
+    let result = handle.block_on(async {
         // Before anything is served: whoever sees us ready may send a signal.
         let signals = Signals::new();
         let mut process = Process::start(source, &config, error_log)?;
@@ -115,9 +113,28 @@ pub fn run(source: &Input, ready: impl FnOnce()) -> Result<(), StartError> {
         process.serve(signals).await;
         Ok(())
     });
-    // Tasks that still wait for a client or a peer end here.
-    runtime.shutdown_background();
+    drop(running);
     result
+}
+
+/// The runtime of everything but tunnels; it ends when what is returned beside it is dropped. One
+/// worker takes events in the order in which they came, as nginx's does; each of several takes what
+/// was woken last first.
+fn start_runtime(workers: usize) -> io::Result<(Handle, oneshot::Sender<Infallible>)> {
+    let mut builder = match workers {
+        1 => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    let runtime = builder.worker_threads(workers).enable_all().build()?;
+    let handle = runtime.handle().clone();
+    let (running, ended) = oneshot::channel();
+    std::thread::Builder::new().name("runtime".to_owned()).spawn(move || {
+        // What it says is that the other end is gone.
+        let _gone = runtime.block_on(ended);
+        // Tasks that still wait for a client or a peer end here.
+        runtime.shutdown_background();
+    })?;
+    Ok((handle, running))
 }
 
 fn raise_limit() {
