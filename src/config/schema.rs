@@ -174,10 +174,14 @@ section! {
 section! {
     /// Keys of a server that may also stand at the top of the file, as defaults for all servers.
     struct ServerKeys as "[[server]], or the top" {
-        /// PEM files with the certificate and its chain, several for several kinds of keys.
+        /// PEM files with the certificate and its chain, several for several kinds of keys. With
+        /// `$ssl_server_name`, `$remote_addr`, `$server_addr`, `$server_port` in the name, the file
+        /// is read at each handshake.
         ssl_certificate: List<PathBuf> { unset("needed for `ssl`"); "same"; N }
         /// PEM files with the private keys, in the same order.
         ssl_certificate_key: List<PathBuf> { unset("needed for `ssl`"); "same"; N }
+        /// A file with passwords of the private keys, one on each line.
+        ssl_password_file: PathBuf { unset("none"); "same"; N }
         /// TLS versions that are offered.
         ssl_protocols: List<TlsVersion> { default(["TLSv1.2", "TLSv1.3"]); "same"; N }
         /// Clients keep their sessions themselves, as tickets.
@@ -474,6 +478,8 @@ section! {
         proxy_ssl_certificate: PathBuf { unset("none"); "same"; N }
         /// A PEM file with its private key.
         proxy_ssl_certificate_key: PathBuf { unset("none"); "same"; N }
+        /// A file with passwords of the private key, one on each line.
+        proxy_ssl_password_file: PathBuf { unset("none"); "same"; N }
         /// Sessions with the peers are resumed.
         proxy_ssl_session_reuse: bool { default(true); "same"; N }
     }

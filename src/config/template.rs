@@ -396,6 +396,12 @@ impl Template {
         Self { parts: vec![Part::Text(text.to_owned())] }
     }
 
+    /// One with nothing but variables of ours.
+    #[cfg(test)]
+    pub fn with_built_in(text: &str) -> Self {
+        Self::parse(text, Var::built_in).0
+    }
+
     /// Just a variable.
     pub(super) fn of(var: Var) -> Self {
         Self { parts: vec![Part::Var(var)] }
@@ -463,6 +469,18 @@ impl Template {
             });
         }
         pieces
+    }
+
+    /// Whether its value, maps included, is made of nothing but such variables.
+    pub(super) fn needs_only(&self, known: &dyn Fn(&Var) -> bool) -> bool {
+        self.parts.iter().all(|part| match part {
+            Part::Text(_) => true,
+            Part::Var(Var::Map(map)) => {
+                let results = map.exact.values().chain(map.patterns.iter().map(|(_, to)| to));
+                results.chain([&map.source, &map.default]).all(|part| part.needs_only(known))
+            }
+            Part::Var(var) => known(var),
+        })
     }
 
     fn append(&self, values: &dyn Lookup, out: &mut String) {

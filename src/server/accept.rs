@@ -15,7 +15,7 @@ use crate::http::{self, Accepted, Generation, Shared};
 use crate::limits::{Connections, Permit};
 use crate::metrics::{ActiveConnection, HandshakeResult, ListenerSeries, RejectReason};
 use crate::net::listen::{Incoming, Listener};
-use crate::net::tls::AcceptError;
+use crate::net::tls::{AcceptError, Ends};
 use crate::net::{ClientAddr, Conn, Stream, descriptors, proxy_protocol};
 
 /// How long accepting rests when the process or the system has no descriptor left.
@@ -146,7 +146,8 @@ async fn receive(
             return;
         }
     };
-    let Some(conn) = shake_hands(&entrance, &generation, stream).await else {
+    let ends = Ends { client, local: local.clone() };
+    let Some(conn) = shake_hands(&entrance, &generation, stream, ends).await else {
         return;
     };
     let accepted =
@@ -170,12 +171,17 @@ async fn read_proxy_header(
     header.map_err(io::Error::from)?.map(Some)
 }
 
-async fn shake_hands(entrance: &Entrance, generation: &Generation, stream: Stream) -> Option<Conn> {
+async fn shake_hands(
+    entrance: &Entrance,
+    generation: &Generation,
+    stream: Stream,
+    ends: Ends,
+) -> Option<Conn> {
     let Some((acceptor, timeout)) = generation.acceptor(&entrance.addr) else {
         return Some(Conn::Plain(stream));
     };
     let started = Instant::now();
-    let result = tokio::time::timeout(timeout, acceptor.accept(stream)).await;
+    let result = tokio::time::timeout(timeout, acceptor.accept(stream, ends)).await;
     let took = started.elapsed();
     let failed = |result| {
         entrance.series.handshake(result, took);

@@ -36,7 +36,9 @@ pub use proxy::{CloseCodes, NextUpstream, Policy, Proxy, Redirect, RedirectFrom,
 pub use script::{
     Assigned, Branch, Condition, ErrorPage, FileTest, PageStatus, Rewrite, RewriteFlag, Step, Test,
 };
-pub use tls::{CertificatePair, ClientCertificates, ProxyTls, Sessions, TlsVersions, VerifyClient};
+pub use tls::{
+    CertificatePair, ClientCertificates, NamedPair, ProxyTls, Sessions, TlsVersions, VerifyClient,
+};
 pub use upstream::{Balance, Peer, PeerAddr, Upstream};
 
 /// One whole configuration.
@@ -136,6 +138,8 @@ pub struct Server {
     pub names: Vec<ServerName>,
     /// Certificate and key pairs (ECDSA beside RSA); empty when no listener has `ssl`.
     pub certificates: Vec<CertificatePair>,
+    /// Those that are read at each handshake.
+    pub named_certificates: Vec<NamedPair>,
     /// TLS versions.
     pub protocols: TlsVersions,
     /// How its sessions are resumed.

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::config::template::Template;
+
 /// A certificate file with its key file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificatePair {
@@ -10,6 +12,21 @@ pub struct CertificatePair {
     pub certificate: PathBuf,
     /// PEM: the private key.
     pub key: PathBuf,
+    /// `ssl_password_file`, `proxy_ssl_password_file`: what opens the key, one on each line.
+    pub passwords: Option<PathBuf>,
+}
+
+/// A pair whose files are named by variables: what they are is known when a client says hello.
+#[derive(Clone, Debug)]
+pub struct NamedPair {
+    /// Where names begin that are not absolute.
+    pub dir: PathBuf,
+    /// Of the certificate's file.
+    pub certificate: Template,
+    /// Of the key's.
+    pub key: Template,
+    /// As in [`CertificatePair`].
+    pub passwords: Option<PathBuf>,
 }
 
 /// How TLS sessions are resumed.

@@ -12,9 +12,15 @@ impl Mapper<'_> {
         let (name, place) = (&directive.name, directive.place());
         match name.as_str() {
             "ssl_certificate" | "ssl_certificate_key" => {
-                out.push(name, text(place, conf_path(place, directive.arg(0))));
+                let path = directive.arg(0);
+                let variable = path.starts_with('$');
+                let path = if variable { path.to_owned() } else { conf_path(place, path) };
+                out.push(name, text(place, path));
             }
-            "ssl_client_certificate" | "ssl_trusted_certificate" | "ssl_crl" => {
+            "ssl_client_certificate"
+            | "ssl_trusted_certificate"
+            | "ssl_crl"
+            | "ssl_password_file" => {
                 out.text(name, place, conf_path(place, directive.arg(0)));
             }
             "ssl_protocols" => self.ssl_protocols(directive, out),
@@ -73,7 +79,10 @@ pub(super) fn proxy_tls(directive: &Directive, out: &mut Emit) -> bool {
             let bare = named.rsplit_once(':').filter(|(bare, _)| !bare.contains(':'));
             out.text(name, place, bare.map_or(named, |(bare, _)| bare));
         }
-        "proxy_ssl_trusted_certificate" | "proxy_ssl_certificate" | "proxy_ssl_certificate_key" => {
+        "proxy_ssl_trusted_certificate"
+        | "proxy_ssl_certificate"
+        | "proxy_ssl_certificate_key"
+        | "proxy_ssl_password_file" => {
             out.text(name, place, conf_path(place, directive.arg(0)));
         }
         _ => return false,

@@ -57,6 +57,7 @@ snapshots! {
     duplicate_location: around("", "[[server.location]]\npath = \"^~ /ws\"\nreturn = 404");
     ssl_without_certificate: "[[server]]\nlisten = [\"80\", \"443 ssl\"]\nreturn = 404\n";
     certificates_and_keys: "[[server]]\nlisten = \"443 ssl\"\nssl_certificate = [\"a.pem\", \"b.pem\"]\nssl_certificate_key = \"a.key.pem\"\nreturn = 404\n";
+    certificate_of_a_request: "[[server]]\nlisten = \"443 ssl\"\nssl_certificate = \"$host.pem\"\nssl_certificate_key = \"$ssl_server_name.key\"\nreturn = 404\n";
     missing_certificate: "[[server]]\nlisten = \"443 ssl\"\nssl_certificate = \"missing.pem\"\nssl_certificate_key = \"a.key.pem\"\nreturn = 404\n";
     forgotten_ssl: "[[server]]\nlisten = 443\nssl_certificate = \"a.pem\"\nssl_certificate_key = \"a.key.pem\"\nreturn = 404\n";
     listener_conflicts: "[[server]]\nlisten = \"443 ssl default_server\"\nssl_certificate = \"a.pem\"\nssl_certificate_key = \"a.pem\"\nserver_name = \"a\"\nreturn = 404\n[[server]]\nlisten = \"443 default_server\"\nserver_name = \"b\"\nreturn = 404\n[[server]]\nlisten = \"127.0.0.1:443\"\nserver_name = \"c\"\nreturn = 404\n";

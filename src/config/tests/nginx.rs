@@ -244,6 +244,24 @@ fn options_of_one_socket_are_put_together() {
 }
 
 #[test]
+fn certificates_named_by_variables_begin_beside_the_main_file() {
+    let config = config(
+        "server { listen 443 ssl; ssl_password_file pass;\n\
+         ssl_certificate $ssl_server_name.crt; ssl_certificate_key keys/$ssl_server_name.key;\n\
+         ssl_certificate a.crt; ssl_certificate_key a.key; return 204; }",
+    );
+    let server = &config.servers[0];
+    let passwords = Some(Path::new("/etc/nginx/pass"));
+    assert_eq!(server.certificates[0].passwords.as_deref(), passwords);
+    let [named] = &server.named_certificates[..] else { panic!("{server:?}") };
+    assert_eq!(
+        (named.dir.as_path(), named.passwords.as_deref()),
+        (Path::new("/etc/nginx"), passwords)
+    );
+    assert!(format!("{:?}", named.key).contains("/etc/nginx/keys/"));
+}
+
+#[test]
 fn rules_of_access_keep_their_order() {
     let closed = location("server { location ~ /\\. { deny all; } }");
     assert!(matches!(&closed.access[..], [AccessRule { allow: false, who: Who::All }]));

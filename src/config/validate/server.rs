@@ -48,9 +48,9 @@ pub(super) fn server(
             listeners.claim(cx, &claim);
         }
     }
-    let certificates = match listens.iter().find(|listen| listen.ssl) {
+    let (certificates, named_certificates) = match listens.iter().find(|listen| listen.ssl) {
         Some(listen) => tls::certificates(cx, &merged, &listen.place),
-        None => Vec::new(),
+        None => Default::default(),
     };
     let over_tls = listens.iter().any(|listen| listen.ssl);
     let clients = if over_tls { tls::clients(cx, &merged) } else { None };
@@ -66,6 +66,7 @@ pub(super) fn server(
         label,
         names: names.into_iter().map(|(name, _)| name).collect(),
         certificates,
+        named_certificates,
         clients,
         ssl_handshake_timeout: handshake.with_default().0,
         locations,
@@ -78,6 +79,7 @@ fn from_keys(cx: &mut Context<'_>, keys: &ServerKeys, own: Arc<Location>) -> Ser
     let ServerKeys {
         ssl_certificate: _,
         ssl_certificate_key: _,
+        ssl_password_file: _,
         ssl_protocols,
         ssl_session_tickets,
         ssl_session_cache,
@@ -104,6 +106,7 @@ fn from_keys(cx: &mut Context<'_>, keys: &ServerKeys, own: Arc<Location>) -> Ser
         label: String::new(),
         names: Vec::new(),
         certificates: Vec::new(),
+        named_certificates: Vec::new(),
         protocols: tls::versions(cx, ssl_protocols.with_default()),
         sessions: Sessions {
             tickets: ssl_session_tickets.with_default().value,

@@ -1,17 +1,18 @@
 //! Certificates and TLS versions, as far as files tell without being parsed: whether a key fits its
 //! certificate is found when the configuration is put to work.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Context;
 use crate::config::diagnostic::{Diagnostic, quote};
 use crate::config::model::{
-    CertificatePair, ClientCertificates, ProxyTls, TlsVersions, VerifyClient,
+    CertificatePair, ClientCertificates, NamedPair, ProxyTls, TlsVersions, VerifyClient,
 };
 use crate::config::read::Field;
 use crate::config::schema::{ProxySslKeys, ServerKeys};
 use crate::config::source::{At, Place};
+use crate::config::template::{Template, Var};
 use crate::config::values::{List, TlsVersion, VerifyWord};
 
 /// The pairs of a server, if it has any; `listen` is its first listener with `ssl`.
@@ -19,28 +20,62 @@ pub(super) fn certificates(
     cx: &mut Context<'_>,
     keys: &ServerKeys,
     listen: &Place,
-) -> Vec<CertificatePair> {
+) -> (Vec<CertificatePair>, Vec<NamedPair>) {
+    let (mut fixed, mut named) = Default::default();
     let (certificate, key) = (&keys.ssl_certificate, &keys.ssl_certificate_key);
-    match (certificate.get(), key.get()) {
-        (Some(certificates), Some(keys)) => pairs(cx, certificates, keys, listen),
-        (Some(certificates), None) if key.is_absent() => {
-            cx.error(
-                &certificates.place,
-                "`ssl_certificate` has no key: the server has no `ssl_certificate_key`",
-                "write `ssl_certificate_key = \"/path/to/key.pem\"`",
-            );
-            Vec::new()
-        }
-        _ => Vec::new(),
+    if let (Some(certificates), true) = (certificate.get(), key.is_absent()) {
+        cx.error(
+            &certificates.place,
+            "`ssl_certificate` has no key: the server has no `ssl_certificate_key`",
+            "write `ssl_certificate_key = \"/path/to/key.pem\"`",
+        );
     }
+    let (Some(certificates), Some(secrets)) = (certificate.get(), key.get()) else {
+        return (fixed, named);
+    };
+    let passwords = keys.ssl_password_file.get().map(|file| cx.file(file, "file"));
+    for (certificate, key) in pairs(cx, certificates, secrets, listen) {
+        let passwords = passwords.clone();
+        if has_variable(certificate) || has_variable(key) {
+            let dir = certificate.place.resolve(Path::new(""));
+            let certificate = file_name(cx, "ssl_certificate", certificate);
+            let key = file_name(cx, "ssl_certificate_key", key);
+            named.push(NamedPair { dir, certificate, key, passwords });
+        } else {
+            let certificate = cx.file(certificate, "certificate");
+            fixed.push(CertificatePair { certificate, key: cx.file(key, "key"), passwords });
+        }
+    }
+    (fixed, named)
 }
 
-fn pairs(
+fn has_variable(path: &Path) -> bool {
+    path.as_os_str().as_encoded_bytes().contains(&b'$')
+}
+
+/// A name with variables that a client's hello tells.
+fn file_name(cx: &mut Context<'_>, key: &str, path: &At<PathBuf>) -> Template {
+    let template = cx.template(&At::new(path.to_string_lossy().into_owned(), &path.place));
+    let known = |var: &Var| {
+        matches!(var, Var::SslServerName | Var::RemoteAddr | Var::ServerAddr | Var::ServerPort)
+    };
+    if !template.needs_only(&known) {
+        cx.error(
+            &path.place,
+            format!("`{key}` names a variable that is not known before a request"),
+            "certificates are chosen by $ssl_server_name, $remote_addr, $server_addr, $server_port \
+             and what is made of them",
+        );
+    }
+    template
+}
+
+fn pairs<'k>(
     cx: &mut Context<'_>,
-    certificates: &At<List<PathBuf>>,
-    keys: &At<List<PathBuf>>,
+    certificates: &'k At<List<PathBuf>>,
+    keys: &'k At<List<PathBuf>>,
     listen: &Place,
-) -> Vec<CertificatePair> {
+) -> Vec<(&'k At<PathBuf>, &'k At<PathBuf>)> {
     let (have, need) = (keys.0.len(), certificates.0.len());
     if need == 0 {
         cx.error(&certificates.place, "`ssl_certificate` is empty", "name a PEM file");
@@ -58,14 +93,7 @@ fn pairs(
         );
         return Vec::new();
     }
-    certificates
-        .iter()
-        .zip(keys.iter())
-        .map(|(certificate, key)| CertificatePair {
-            certificate: cx.file(certificate, "certificate"),
-            key: cx.file(key, "key"),
-        })
-        .collect()
+    certificates.iter().zip(keys.iter()).collect()
 }
 
 /// `ssl_verify_client` and what belongs to it.
@@ -121,6 +149,7 @@ pub(super) fn to_upstream(
         proxy_ssl_trusted_certificate,
         proxy_ssl_certificate,
         proxy_ssl_certificate_key,
+        proxy_ssl_password_file,
         proxy_ssl_session_reuse,
     } = keys;
     let verify = proxy_ssl_verify.with_default().value;
@@ -149,7 +178,12 @@ pub(super) fn to_upstream(
         name: name.map_or_else(|| host.to_owned(), |name| name.value.clone()),
         server_name: proxy_ssl_server_name.with_default().value,
         trusted_certificate: trusted.map(|path| cx.file(path, "certificate")),
-        certificate: own_pair(cx, proxy_ssl_certificate, proxy_ssl_certificate_key),
+        certificate: own_pair(
+            cx,
+            proxy_ssl_certificate,
+            proxy_ssl_certificate_key,
+            proxy_ssl_password_file,
+        ),
         session_reuse: proxy_ssl_session_reuse.with_default().value,
     }
 }
@@ -158,6 +192,7 @@ fn own_pair(
     cx: &mut Context<'_>,
     certificate: &Field<PathBuf>,
     key: &Field<PathBuf>,
+    passwords: &Field<PathBuf>,
 ) -> Option<CertificatePair> {
     if let (Some(one), true) = (certificate.get(), key.is_absent()) {
         cx.error(
@@ -176,5 +211,6 @@ fn own_pair(
     Some(CertificatePair {
         certificate: cx.file(certificate.get()?, "certificate"),
         key: cx.file(key.get()?, "key"),
+        passwords: passwords.get().map(|file| cx.file(file, "file")),
     })
 }

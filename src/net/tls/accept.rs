@@ -1,6 +1,7 @@
 //! Handshakes with clients: the server's name picks the certificate, the client's signature schemes
 //! pick the key.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::sync::{Arc, OnceLock};
 
@@ -9,18 +10,20 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{
-    ClientHello, NoClientAuth, ProducesTickets, ResolvesServerCert, ServerConfig,
+    ClientHello, NoClientAuth, ProducesTickets, ResolvesServerCert, ResolvesServerCertUsingSni,
+    ServerConfig,
 };
 use rustls::sign::CertifiedKey;
 use rustls::{DigitallySignedStruct, DistinguishedName, SignatureScheme};
 
 use super::certificate::{CertificateFacts, load_pair};
 use super::clients::ClientAuth;
+use super::named::{self, Ends, Hello};
 use super::resumption::resume;
 use super::session::Session;
 use super::signed::handshake_signature;
 use super::{TlsError, TlsStream, provider};
-use crate::config::model::{Server, TlsVersions};
+use crate::config::model::{NamedPair, Server, TlsVersions};
 use crate::config::names::NameTable;
 use crate::net::{Conn, Stream};
 
@@ -44,6 +47,8 @@ struct Certificates {
     names: NameTable,
     /// By the position of the server; ECDSA and Ed25519 keys before RSA.
     servers: Vec<Vec<Arc<CertifiedKey>>>,
+    /// Those that are read when a client names its server.
+    named: Vec<Vec<NamedPair>>,
     default: usize,
     /// `ssl_reject_handshake` of each.
     rejects: Vec<bool>,
@@ -51,19 +56,37 @@ struct Certificates {
     clients: Vec<Option<ClientAuth>>,
 }
 
-impl ResolvesServerCert for Certificates {
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let name = hello.server_name().map(str::to_ascii_lowercase).unwrap_or_default();
-        let server = self.names.find(&name);
+impl Certificates {
+    /// What sessions belong to: they are not resumed where other certificates hold, our own or those
+    /// that clients have to show.
+    fn context(&self, server: &Server) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for key in &self.servers[self.default] {
+            key.cert.iter().for_each(|certificate| certificate.as_ref().hash(&mut hasher));
+        }
+        format!("{:?}", (&self.named[self.default], &server.clients)).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn resolve(
+        &self,
+        hello: &ClientHello<'_>,
+        name: &str,
+        ends: &Ends,
+    ) -> Option<Arc<CertifiedKey>> {
+        let server = self.names.find(name);
         if self.rejects[server] {
             return None;
         }
         // A server without any has those of the default server.
-        let own = &self.servers[server];
-        let keys = if own.is_empty() { &self.servers[self.default] } else { own };
+        let has_own = !self.servers[server].is_empty() || !self.named[server].is_empty();
+        let server = if has_own { server } else { self.default };
         let schemes = hello.signature_schemes();
         let fits = |key: &&Arc<CertifiedKey>| key.key.choose_scheme(schemes).is_some();
-        keys.iter().find(fits).or_else(|| keys.first()).cloned()
+        let pick =
+            |keys: &[Arc<CertifiedKey>]| keys.iter().find(fits).or_else(|| keys.first()).cloned();
+        pick(&self.servers[server])
+            .or_else(|| pick(&named::load(&self.named[server], &Hello { ends, name })))
     }
 }
 
@@ -72,16 +95,17 @@ impl ResolvesServerCert for Certificates {
 #[derive(Debug)]
 struct Noting {
     certificates: Arc<Certificates>,
+    ends: Ends,
     name: OnceLock<String>,
 }
 
 impl ResolvesServerCert for Noting {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        if let Some(name) = hello.server_name() {
-            // A client that is asked for another hello says the same again.
-            let _same = self.name.set(name.to_ascii_lowercase());
-        }
-        self.certificates.resolve(hello)
+        // A client that is asked for another hello says the same again.
+        let name = hello
+            .server_name()
+            .map(|name| self.name.get_or_init(|| name.to_ascii_lowercase()).as_str());
+        self.certificates.resolve(&hello, name.unwrap_or_default(), &self.ends)
     }
 }
 
@@ -181,12 +205,17 @@ impl Acceptor {
         let clients = servers.iter().map(|server| server.clients.as_deref().map(ClientAuth::load));
         let clients = clients.map(Option::transpose).collect::<Result<_, _>>()?;
         let rejects = servers.iter().map(|server| server.reject_handshake).collect();
-        let certificates = Certificates { names, servers: keys, default, rejects, clients };
+        let late = servers.iter().map(|server| server.named_certificates.clone()).collect();
+        let certificates =
+            Certificates { names, servers: keys, named: late, default, rejects, clients };
         let certificates = Arc::new(certificates);
         let versions = servers[default].protocols;
         let nobody = Arc::new(NoClientAuth);
-        let mut config = server_config(versions, nobody, Arc::clone(&certificates) as _);
-        resume(&mut config, servers[default].sessions, tickets);
+        // Each handshake has a resolver of its own.
+        let mut config =
+            server_config(versions, nobody, Arc::new(ResolvesServerCertUsingSni::new()));
+        let context = certificates.context(servers[default]);
+        resume(&mut config, servers[default].sessions, tickets, context);
         Ok((Self { config, versions, certificates }, facts))
     }
 
@@ -194,14 +223,14 @@ impl Acceptor {
     ///
     /// # Cancel safety
     /// Not cancel safe: the connection is lost with the future.
-    pub async fn accept(&self, stream: Stream) -> Result<Conn, AcceptError> {
+    pub async fn accept(&self, stream: Stream, ends: Ends) -> Result<Conn, AcceptError> {
         // A handshake starts with 0x16, a method with a letter. To the latter an alert means nothing.
         let first = stream.peek().await.map_err(AcceptError::Failed)?;
         if first.is_some_and(|byte| byte.is_ascii_alphabetic()) {
             return Err(AcceptError::PlainHttp(stream));
         }
         let certificates = Arc::clone(&self.certificates);
-        let noting = Arc::new(Noting { certificates, name: OnceLock::new() });
+        let noting = Arc::new(Noting { certificates, ends, name: OnceLock::new() });
         let config = self.config_of(&noting);
         let shaken = match Session::server(Arc::new(config)) {
             Ok(session) => TlsStream::handshake(stream, session).await,

@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::keys::load_key;
 use super::{TlsError, provider};
 use crate::config::model::{CertificatePair, ServerName};
 
@@ -31,7 +32,7 @@ pub fn load_pair(
 ) -> Result<(Arc<CertifiedKey>, CertificateFacts), TlsError> {
     let chain = load_certificates(&pair.certificate)?;
     let facts = facts(&chain[0], &pair.certificate)?;
-    let key = load_key(&pair.key)?;
+    let key = load_key(&pair.key, pair.passwords.as_deref())?;
     let signer = provider().key_provider.load_private_key(key).map_err(|error| {
         TlsError::new(
             &pair.key,
@@ -65,22 +66,7 @@ pub(super) fn load_certificates(file: &Path) -> Result<Vec<CertificateDer<'stati
     Ok(chain)
 }
 
-fn load_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    PrivateKeyDer::from_pem_file(file).map_err(|error| {
-        let text = std::fs::read_to_string(file).unwrap_or_default();
-        if text.contains("ENCRYPTED") {
-            let help = "store it decrypted: openssl pkey -in KEY -out KEY.plain";
-            return TlsError::new(file, "the key is encrypted", help);
-        }
-        let message = match error {
-            pem::Error::NoItemsFound => "there is no private key in the file".to_owned(),
-            error => describe(&error),
-        };
-        TlsError::new(file, message, "it must be a PEM private key (PKCS#8, PKCS#1 or SEC1)")
-    })
-}
-
-fn describe(error: &pem::Error) -> String {
+pub(super) fn describe(error: &pem::Error) -> String {
     match error {
         pem::Error::Io(error) => format!("it cannot be read: {error}"),
         error => format!("it is no PEM file: {error}"),

@@ -5,6 +5,8 @@ mod accept;
 mod certificate;
 mod clients;
 mod connect;
+mod keys;
+mod named;
 mod resumption;
 pub mod session;
 mod signed;
@@ -24,6 +26,7 @@ pub use accept::{AcceptError, Acceptor};
 pub use certificate::{CertificateFacts, load_pair};
 pub use clients::{ClientAuth, Verdict};
 pub use connect::Connector;
+pub use named::Ends;
 pub use stream::{TlsParts, TlsStream};
 
 /// What a TLS session settled on.
@@ -90,6 +93,13 @@ pub struct TlsError {
 impl TlsError {
     fn new(file: &Path, message: impl Into<String>, help: &'static str) -> Self {
         Self { file: file.to_owned(), message: message.into(), help }
+    }
+}
+
+impl TlsError {
+    /// For the log.
+    fn in_one_line(&self) -> String {
+        format!("{}: {}", self.file.display(), self.message)
     }
 }
 

@@ -13,14 +13,15 @@ use crate::config::model::Sessions;
 
 /// Sessions without tickets that are remembered.
 const SESSIONS: usize = 4096;
-/// Seconds in front of what is kept.
+/// Bytes of each number in front of what is kept.
 const STAMP: usize = 8;
 
-/// Tickets or sessions that end.
+/// Tickets or sessions that end, and belong to a context.
 #[derive(Debug)]
 struct Ending<T: ?Sized> {
     inner: Arc<T>,
     timeout: Duration,
+    context: u64,
 }
 
 /// Sets up what a listener remembers of its clients.
@@ -28,14 +29,15 @@ pub(super) fn resume(
     config: &mut ServerConfig,
     sessions: Sessions,
     tickets: Arc<dyn ProducesTickets>,
+    context: u64,
 ) {
     let timeout = sessions.timeout;
     if sessions.tickets {
-        config.ticketer = Arc::new(Ending { inner: tickets, timeout });
+        config.ticketer = Arc::new(Ending { inner: tickets, timeout, context });
     }
     config.session_storage = if sessions.cache {
         let inner: Arc<dyn StoresServerSessions> = ServerSessionMemoryCache::new(SESSIONS);
-        Arc::new(Ending { inner, timeout })
+        Arc::new(Ending { inner, timeout, context })
     } else {
         Arc::new(NoServerSessionStorage {})
     };
@@ -47,15 +49,17 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
-fn stamped(bytes: &[u8]) -> Vec<u8> {
-    [&now().to_be_bytes()[..], bytes].concat()
-}
-
 impl<T: ?Sized> Ending<T> {
+    fn stamped(&self, bytes: &[u8]) -> Vec<u8> {
+        [&self.context.to_be_bytes()[..], &now().to_be_bytes(), bytes].concat()
+    }
+
     fn fresh(&self, stamped: &[u8]) -> Option<Vec<u8>> {
-        let (stamp, rest) = stamped.split_first_chunk::<STAMP>()?;
+        let (context, rest) = stamped.split_first_chunk::<STAMP>()?;
+        let (stamp, rest) = rest.split_first_chunk::<STAMP>()?;
         let age = now().saturating_sub(u64::from_be_bytes(*stamp));
-        (age <= self.timeout.as_secs()).then(|| rest.to_vec())
+        let own = u64::from_be_bytes(*context) == self.context;
+        (own && age <= self.timeout.as_secs()).then(|| rest.to_vec())
     }
 }
 
@@ -70,7 +74,7 @@ impl ProducesTickets for Ending<dyn ProducesTickets> {
     }
 
     fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
-        self.inner.encrypt(&stamped(plain))
+        self.inner.encrypt(&self.stamped(plain))
     }
 
     fn decrypt(&self, cipher: &[u8]) -> Option<Vec<u8>> {
@@ -80,7 +84,7 @@ impl ProducesTickets for Ending<dyn ProducesTickets> {
 
 impl StoresServerSessions for Ending<dyn StoresServerSessions> {
     fn put(&self, key: Vec<u8>, value: Vec<u8>) -> bool {
-        self.inner.put(key, stamped(&value))
+        self.inner.put(key, self.stamped(&value))
     }
 
     fn get(&self, key: &[u8]) -> Option<Vec<u8>> {

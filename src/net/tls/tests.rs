@@ -10,10 +10,11 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::config::model::{
-    Action, Auth, CertificatePair, FieldNames, Location, LocationPath, ProxyTls, RealIp,
-    RealIpHeader, Server, ServerName, Sessions, TlsVersions,
+    Action, Auth, CertificatePair, FieldNames, ListenAddr, Location, LocationPath, NamedPair,
+    ProxyTls, RealIp, RealIpHeader, Server, ServerName, Sessions, TlsVersions,
 };
-use crate::net::{Conn, Stream};
+use crate::config::template::Template;
+use crate::net::{ClientAddr, Conn, Stream};
 
 struct Files {
     folder: tempfile::TempDir,
@@ -38,7 +39,7 @@ impl Files {
         );
         std::fs::write(&certificate, params.signed_by(key, &self.issuer).unwrap().pem()).unwrap();
         std::fs::write(&key_file, key.serialize_pem()).unwrap();
-        CertificatePair { certificate, key: key_file }
+        CertificatePair { certificate, key: key_file, passwords: None }
     }
 
     fn connector(&self, name: &str) -> Connector {
@@ -60,6 +61,7 @@ fn server(host: &str, certificates: Vec<CertificatePair>) -> Server {
         label: host.to_owned(),
         names: vec![ServerName::Exact(host.to_owned())],
         certificates,
+        named_certificates: Vec::new(),
         protocols: TlsVersions { tls12: true, tls13: true },
         sessions: Sessions { tickets: true, cache: true, timeout: second * 60 },
         reject_handshake: false,
@@ -125,12 +127,17 @@ async fn pair() -> (Stream, Stream) {
     (Stream::Tcp(client), Stream::Tcp(listener.accept().await.unwrap().0))
 }
 
+fn ends() -> Ends {
+    let client = ClientAddr::from_ip(SocketAddr::from(([127, 0, 0, 9], 7)));
+    Ends { client, local: ListenAddr::Tcp(SocketAddr::from(([127, 0, 0, 1], 443))) }
+}
+
 async fn shake(
     acceptor: &Acceptor,
     connector: &Connector,
 ) -> (std::io::Result<Conn>, Result<Conn, AcceptError>) {
     let (client, server) = pair().await;
-    tokio::join!(connector.connect(client), acceptor.accept(server))
+    tokio::join!(connector.connect(client), acceptor.accept(server, ends()))
 }
 
 fn issued_to(conn: &Conn) -> Vec<u8> {
@@ -197,7 +204,8 @@ async fn the_client_s_schemes_pick_the_key() {
     let (client, server) = pair().await;
     let name = rustls::pki_types::ServerName::try_from("a.test").unwrap();
     let connector = tokio_rustls::TlsConnector::from(Arc::new(old));
-    let (client, accepted) = tokio::join!(connector.connect(name, client), acceptor.accept(server));
+    let (client, accepted) =
+        tokio::join!(connector.connect(name, client), acceptor.accept(server, ends()));
     client.unwrap();
     assert_eq!(accepted.unwrap().tls_info().unwrap().cipher, "ECDHE-RSA-AES256-GCM-SHA384");
 }
@@ -209,7 +217,7 @@ async fn plain_http_is_given_back() {
     let (acceptor, _) = Acceptor::new(&[&server], 0, tickets().unwrap()).unwrap();
     let (mut client, accepted) = pair().await;
     client.write_all(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").await.unwrap();
-    let Err(AcceptError::PlainHttp(mut stream)) = acceptor.accept(accepted).await else {
+    let Err(AcceptError::PlainHttp(mut stream)) = acceptor.accept(accepted, ends()).await else {
         panic!("taken for TLS");
     };
     stream.write_all(b"HTTP/1.1 400").await.unwrap();
@@ -249,4 +257,47 @@ fn operators_are_warned() {
     assert_eq!(facts.warnings(150, &names(&["a.test", "x.y.a.test"])).len(), 2);
     assert!(facts.warnings(201, &[])[0].contains("expired"));
     assert!(facts.warnings(99, &[])[0].contains("not valid yet"));
+}
+
+#[tokio::test]
+async fn a_file_named_by_the_client_is_read_at_each_handshake() {
+    let files = Files::new();
+    let mut named = server("named.test", Vec::new());
+    named.named_certificates = vec![NamedPair {
+        dir: files.folder.path().to_owned(),
+        certificate: Template::with_built_in("$ssl_server_name-$remote_addr-$server_port.pem"),
+        key: Template::with_built_in("$ssl_server_name-$remote_addr-$server_port.key"),
+        passwords: None,
+    }];
+    let (acceptor, facts) = Acceptor::new(&[&named], 0, tickets().unwrap()).unwrap();
+    assert!(facts.is_empty());
+    let connector = files.connector("one.test");
+    let (client, server) = shake(&acceptor, &connector).await;
+    assert!(client.is_err() && server.is_err(), "there is no such file yet");
+    let pair = |host| files.pair("one.test-127.0.0.9-443", host, &KeyPair::generate().unwrap());
+    pair("one.test");
+    let (client, _) = shake(&acceptor, &connector).await;
+    assert!(client.is_ok(), "{client:?}");
+    pair("two.test");
+    let (client, _) = shake(&acceptor, &files.connector("one.test")).await;
+    assert!(client.is_err(), "the certificate is another's now");
+}
+
+#[tokio::test]
+async fn a_session_is_not_resumed_under_another_certificate() {
+    let files = Files::new();
+    let tickets = tickets().unwrap();
+    let pair = |name| files.pair(name, "a.test", &KeyPair::generate().unwrap());
+    let (one, two) = (server("a.test", vec![pair("one")]), server("a.test", vec![pair("two")]));
+    let acceptor = |server| Acceptor::new(&[server], 0, Arc::clone(&tickets)).unwrap().0;
+    let connector = files.connector("a.test");
+    for (server, resumes) in [(&one, false), (&one, true), (&two, false), (&two, true)] {
+        // A new acceptor each time, as after a reload.
+        let (client, server) = shake(&acceptor(server), &connector).await;
+        let (mut client, mut server) = (client.unwrap(), server.unwrap());
+        assert_eq!(server.tls_info().unwrap().resumed, resumes);
+        // The ticket comes with the first bytes.
+        server.write_all(b"x").await.unwrap();
+        client.read_u8().await.unwrap();
+    }
 }

@@ -69,7 +69,7 @@ pub(super) const ROWS: &[Row] = &[
     ("proxy_ssl_conf_command", "hsl", "2", Refused(NOT_YET)),
     ("proxy_ssl_crl", "hsl", "1", Refused(NOT_YET)),
     ("proxy_ssl_name", "hsl", "1", Done),
-    ("proxy_ssl_password_file", "hsl", "1", Refused(NOT_YET)),
+    ("proxy_ssl_password_file", "hsl", "1", Done),
     ("proxy_ssl_protocols", "hsl", "1+", Nothing(TLS_OWN)),
     ("proxy_ssl_server_name", "hsl", "flag", Done),
     ("proxy_ssl_session_reuse", "hsl", "flag", Done),

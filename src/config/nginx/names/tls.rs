@@ -34,7 +34,7 @@ pub(super) const ROWS: &[Row] = &[
     ("ssl_ocsp", "hs", "flag", Off(NOT_YET)),
     ("ssl_ocsp_cache", "hs", "1", Nothing(STAPLING)),
     ("ssl_ocsp_responder", "hs", "1", Nothing(STAPLING)),
-    ("ssl_password_file", "hs", "1", Refused(NOT_YET)),
+    ("ssl_password_file", "hs", "1", Done),
     ("ssl_prefer_server_ciphers", "hs", "flag", Nothing(SUITES)),
     ("ssl_protocols", "hs", "1+", Done),
     ("ssl_reject_handshake", "hs", "flag", Done),
