@@ -22,6 +22,7 @@ mod endings;
 mod examples;
 mod faults;
 mod files;
+mod geo;
 mod hostile;
 mod http;
 mod layers;

@@ -7,13 +7,12 @@ const NGINX: &str = "1.22.1";
 const WITH: [&str; 4] = ["http_ssl", "http_realip", "http_stub_status", "http_auth_request"];
 
 /// Modules that nginx has unless it is told not to, and whose directives do not work here.
-const WITHOUT: [&str; 14] = [
+const WITHOUT: [&str; 13] = [
     "autoindex",
     "browser",
     "charset",
     "empty_gif",
     "fastcgi",
-    "geo",
     "grpc",
     "memcached",
     "mirror",

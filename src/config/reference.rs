@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value, json};
 
 use super::schema::{
-    CloseCodesSection, FileKeys, LimitKeys, LocationKeys, LocationSection, MapSection,
+    CloseCodesSection, FileKeys, GeoSection, LimitKeys, LocationKeys, LocationSection, MapSection,
     MetricsSection, PlaceZoneSection, ProxyKeys, ProxySslKeys, RateZoneSection, ServerKeys,
     ServerSection, TopSection, UpstreamKeys, UpstreamSection, WebSocketSection,
 };
@@ -35,7 +35,8 @@ The last column says what a reload changes: **N** new requests and tunnels; **A*
 Variables: `$host` `$http_NAME` `$arg_NAME` `$cookie_NAME` `$remote_addr` `$remote_port` `$server_addr`
 `$server_port` `$server_name` `$scheme` `$request_uri` `$uri` `$args` `$is_args` `$request_method`
 `$proxy_add_x_forwarded_for` `$proxy_host` `$upstream_addr` `$request_id` `$ssl_protocol` `$ssl_cipher`
-`$ssl_server_name` `$status`, `$1` to `$9`, those of `set` and of named groups, and those of `[[map]]`.
+`$ssl_server_name` `$status`, `$1` to `$9`, those of `set` and of named groups, and those of `[[map]]`
+and `[[geo]]`.
 ";
 
 /// The configuration reference as Markdown.
@@ -44,6 +45,7 @@ pub fn reference() -> String {
     chapter::<TopSection>(&mut page);
     chapter::<MetricsSection>(&mut page);
     chapter::<MapSection>(&mut page);
+    chapter::<GeoSection>(&mut page);
     chapter::<UpstreamSection>(&mut page);
     chapter::<UpstreamKeys>(&mut page);
     chapter::<PeerTable>(&mut page);
@@ -111,6 +113,7 @@ pub fn json_schema() -> Value {
     let mut define = |name: &str, schema: Value| defs.insert(name.to_owned(), schema);
     define("MetricsSection", schema_of::<MetricsSection>());
     define("MapSection", schema_of::<MapSection>());
+    define("GeoSection", schema_of::<GeoSection>());
     define("RateZoneSection", schema_of::<RateZoneSection>());
     define("PlaceZoneSection", schema_of::<PlaceZoneSection>());
     define("UpstreamSection", schema_of::<UpstreamSection>());

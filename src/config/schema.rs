@@ -16,11 +16,11 @@ use super::model::{
 };
 use super::section::section;
 use super::values::{
-    AccessLogValue, AddHeaders, Address, Assignments, Cidr, ErrorLog, ErrorPageValue, Headers,
-    HttpVersion, Inherit, Int, LimitConn, LimitReq, List, Listen, LogFormats, MapValues, Named,
-    NextWord, OriginValue, PeerValue, Percent, Rate, RedirectValue, ReturnValue, Satisfy, Sender,
-    Size, SizeOrOff, Steps, Tables, Text, Time, TimeOrOff, Timeout, TlsVersion, Token, Types,
-    VerifyWord, Workers, Written,
+    AccessLogValue, AddHeaders, Address, Assignments, Cidr, ErrorLog, ErrorPageValue, GeoValues,
+    Headers, HttpVersion, Inherit, Int, LimitConn, LimitReq, List, Listen, LogFormats, MapValues,
+    Named, NextWord, OriginValue, PeerValue, Percent, Rate, RedirectValue, ReturnValue, Satisfy,
+    Sender, Size, SizeOrOff, Steps, Tables, Text, Time, TimeOrOff, Timeout, TlsVersion, Token,
+    Types, VerifyWord, Workers, Written,
 };
 
 section! {
@@ -57,6 +57,8 @@ section! {
         limit_conn_zone: Named<PlaceZoneSection> { unset("none"); "same"; N }
         /// Variables computed from others.
         map: Tables<MapSection> { unset("none"); "map"; N }
+        /// Variables that an address decides.
+        geo: Tables<GeoSection> { unset("none"); "geo"; N }
         /// Prometheus' page.
         metrics: MetricsSection { unset("off"); "stub_status and an exporter"; L }
         /// What holds for every upstream, those that a `proxy_pass` address makes too.
@@ -116,6 +118,26 @@ section! {
         default: Text { default(""); "default"; N }
         /// Values may be host names with `*`: `"*.example.org"`, `".example.org"`, `"example.*"`.
         hostnames: bool { unset("false"); "same"; N }
+    }
+}
+
+section! {
+    /// A variable that an address decides.
+    struct GeoSection as "[[geo]]" {
+        /// The address, such as `"$arg_ip"`; whatever is none counts as 255.255.255.255.
+        source: Text { default("$remote_addr"); "geo"; N }
+        /// The variable that gets the result, such as `"$place"`.
+        variable: Text { required(); "geo"; N }
+        /// Results by network or range: `{ "10.0.0.0/8" = "inside", "192.0.2.1-192.0.2.9" = "lab" }`. Of several
+        /// that fit, the innermost holds. Results are text without variables.
+        values: GeoValues { unset("none"); "geo"; N }
+        /// The result when nothing fits.
+        default: Text { default(""); "default"; N }
+        /// Addresses and networks of proxies: instead of one of these, the last address of `X-Forwarded-For` is looked
+        /// up.
+        proxy: List<Cidr> { default([]); "same"; N }
+        /// From the right of that list, addresses of `proxy` are skipped.
+        proxy_recursive: bool { default(false); "same"; N }
     }
 }
 

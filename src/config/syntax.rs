@@ -97,6 +97,7 @@ fn nginx_block(block: &str) -> Option<String> {
         "http" | "events" => {
             format!("leave the `{name}` block out: its keys stand at the top of the file")
         }
+        "geo" => "write the header `[[geo]]`, with `variable` and `values`".to_owned(),
         "map" => "write the header `[[map]]`, with `source`, `variable` and `values`".to_owned(),
         _ => format!("write a header in brackets, such as `[{name}]`"),
     })

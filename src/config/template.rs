@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use http::HeaderName;
 
-use super::model::Map;
+use super::model::{Geo, Map};
 
 /// A parsed value.
 #[derive(Clone, Debug, Default)]
@@ -186,6 +186,8 @@ pub enum Var {
     Own(usize),
     /// A variable of a `map`.
     Map(Arc<Map>),
+    /// A variable of a `geo`.
+    Geo(Arc<Geo>),
 }
 
 /// What a variable tells of the certificate that a client sent.
@@ -376,8 +378,8 @@ impl Var {
 
 /// Whoever knows the values of a request.
 pub trait Lookup {
-    /// Appends the value of `var` to `out`; nothing when it has none. [`Var::Map`] is never asked
-    /// for: [`Template::expand`] resolves it.
+    /// Appends the value of `var` to `out`; nothing when it has none. [`Var::Map`] and
+    /// [`Var::Geo`] are never asked for: [`Template::expand`] resolves them.
     fn lookup(&self, var: &Var, out: &mut String);
 }
 
@@ -456,14 +458,9 @@ impl Template {
             pieces.push(match part {
                 Part::Text(text) => Piece::Text(text.clone()),
                 Part::Var(var) if var.is_late() => Piece::Late(var.clone()),
-                Part::Var(Var::Map(map)) => {
-                    let mut value = String::new();
-                    append_mapped(map, values, &mut value);
-                    Piece::Text(escape(&value))
-                }
                 Part::Var(var) => {
                     let mut value = String::new();
-                    values.lookup(var, &mut value);
+                    append_var(var, values, &mut value);
                     Piece::Text(escape(&value))
                 }
             });
@@ -479,6 +476,7 @@ impl Template {
                 let results = map.exact.values().chain(map.patterns.iter().map(|(_, to)| to));
                 results.chain([&map.source, &map.default]).all(|part| part.needs_only(known))
             }
+            Part::Var(Var::Geo(geo)) => geo.proxies.is_empty() && geo.source.needs_only(known),
             Part::Var(var) => known(var),
         })
     }
@@ -487,8 +485,7 @@ impl Template {
         for part in &self.parts {
             match part {
                 Part::Text(text) => out.push_str(text),
-                Part::Var(Var::Map(map)) => append_mapped(map, values, out),
-                Part::Var(var) => values.lookup(var, out),
+                Part::Var(var) => append_var(var, values, out),
             }
         }
     }
@@ -521,6 +518,23 @@ fn hostname<'m>(exact: &'m BTreeMap<String, Template>, name: &str) -> Option<&'m
         exact.get(&format!("*{end}")).or_else(|| exact.get(end))
     });
     by_end.or_else(|| dots.iter().rev().find_map(|at| exact.get(&format!("{}.*", &name[..*at]))))
+}
+
+fn append_var(var: &Var, values: &dyn Lookup, out: &mut String) {
+    match var {
+        Var::Map(map) => append_mapped(map, values, out),
+        Var::Geo(geo) => append_located(geo, values, out),
+        var => values.lookup(var, out),
+    }
+}
+
+fn append_located(geo: &Geo, values: &dyn Lookup, out: &mut String) {
+    let forwarded = || {
+        let mut list = String::new();
+        values.lookup(&Var::Header(HeaderName::from_static("x-forwarded-for")), &mut list);
+        list
+    };
+    out.push_str(geo.find(&geo.source.expand(values), forwarded));
 }
 
 fn append_mapped(map: &Map, values: &dyn Lookup, out: &mut String) {

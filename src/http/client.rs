@@ -1,13 +1,13 @@
 //! Who the client is: the other end of the socket, or whom a trusted sender names (nginx's realip).
 //! Pure.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
 use http::HeaderMap;
 use tokio::time::Instant;
 
-use crate::config::model::{AccessRule, ListenAddr, RealIp, RealIpHeader, Who};
+use crate::config::model::{AccessRule, ListenAddr, RealIp, RealIpHeader, Who, forwarded_addr};
 use crate::net::ClientAddr;
 use crate::net::proxy_protocol::Header;
 use crate::net::tls::{ClientAuth, TlsInfo, Verdict};
@@ -108,7 +108,7 @@ fn dotted(octets: [u8; 4]) -> String {
 fn named(sender: ClientAddr, values: &[&str], config: &RealIp) -> ClientAddr {
     let mut client = sender;
     for entry in values.iter().rev().flat_map(|value| value.rsplit(',')) {
-        let Some(addr) = parse(entry.trim()) else {
+        let Some(addr) = forwarded_addr(entry.trim()) else {
             return client;
         };
         client = ClientAddr::from_ip(addr);
@@ -117,12 +117,6 @@ fn named(sender: ClientAddr, values: &[&str], config: &RealIp) -> ClientAddr {
         }
     }
     client
-}
-
-/// `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]:80`
-fn parse(entry: &str) -> Option<SocketAddr> {
-    let bare = entry.trim_start_matches('[').trim_end_matches(']');
-    entry.parse().ok().or_else(|| bare.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, 0)))
 }
 
 fn is_among(addr: ClientAddr, set: &[Who]) -> bool {

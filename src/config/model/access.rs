@@ -1,5 +1,7 @@
 //! Who is let in, and who a client is.
 
+use std::net::{IpAddr, SocketAddr};
+
 use http::HeaderName;
 use ipnet::IpNet;
 
@@ -75,4 +77,10 @@ pub enum RealIpHeader {
     ProxyProtocol,
     /// A header field with one address, or a list of them.
     Field(HeaderName),
+}
+
+/// An entry of `X-Forwarded-For`: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]:80`
+pub fn forwarded_addr(entry: &str) -> Option<SocketAddr> {
+    let bare = entry.trim_start_matches('[').trim_end_matches(']');
+    entry.parse().ok().or_else(|| bare.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, 0)))
 }

@@ -4,6 +4,7 @@
 
 mod access;
 mod bodies;
+mod geo;
 mod limits;
 mod location;
 mod logs;
@@ -23,8 +24,11 @@ use regex::Regex;
 
 use crate::config::template::Template;
 
-pub use access::{AccessRule, Auth, AuthBasic, AuthRequest, RealIp, RealIpHeader, Who};
+pub use access::{
+    AccessRule, Auth, AuthBasic, AuthRequest, RealIp, RealIpHeader, Who, forwarded_addr,
+};
 pub use bodies::{BodyRate, Gzip, GzipProxied, Ssi};
+pub use geo::{Geo, Stretches, number};
 pub use limits::{Allowance, LimitConn, LimitReq, Limits, Zone};
 pub use location::{
     Action, AddHeader, Files, Location, LocationPath, Redirects, Returned, TryFiles, TryLast, Types,

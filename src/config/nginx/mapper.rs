@@ -114,6 +114,7 @@ impl Mapper<'_> {
                 }
                 "upstream" => self.upstream(directive, top),
                 "map" => self.map(directive, top),
+                "geo" => self.geo(directive, top),
                 "log_format" => self.log_format(directive, top),
                 "limit_req_zone" | "limit_conn_zone" => self.limit_zone(directive, top),
                 _ => self.shared(directive, &level, top),

@@ -5,6 +5,7 @@
 
 mod check;
 mod emit;
+mod geo;
 mod groups;
 mod include;
 mod lexer;

@@ -67,6 +67,8 @@ snapshots! {
     unknown_variables: around("", "proxy_set_header = { X-A = \"a $remote_adr b ${nope} $\" }");
     headers_of_the_connection: around("", "proxy_set_header = { Upgrade = \"$http_upgrade\", Connection = \"$connection_upgrade\", Content-Length = \"0\", Sec-WebSocket-Key = \"x\" }\nadd_header = { Connection = \"close\" }");
     maps_in_a_circle: format!("[[map]]\nsource = \"$b\"\nvariable = \"$a\"\n[[map]]\nsource = \"$host\"\nvariable = \"b\"\nvalues = {{ x = \"$a\", default = \"y\" }}\n{}", around("", ""));
+    geo: format!("[[geo]]\nvariable = \"$a\"\nproxy = \"10.0.0.0/33\"\nvalues = {{ \"10.0.0.0/33\" = \"x\", default = \"y\", \"10.0.0.9-10.0.0.1\" = \"z\", \"10.1.2.3/8\" = \"w\", \"1.1.1.1\" = 5 }}\n[[geo]]\nvalues = {{}}\n{}", around("", ""));
+    geo_overlaps: format!("[[geo]]\nvariable = \"$a\"\nproxy = \"unix:\"\nproxy_recursive = true\n[geo.values]\n\"10.0.0.0/24\" = \"x\"\n\"10.0.0.9-10.0.1.9\" = \"y\"\n\"::1/128\" = \"v\"\n\"::1\" = \"w\"\n[[geo]]\nvariable = \"a\"\n[[geo]]\nsource = \"$c\"\nvariable = \"b\"\n[[map]]\nsource = \"$b\"\nvariable = \"c\"\n{}", around("", ""));
     substitutions: around("", "proxy_set_header = { X-A = \"${env:NOPE}\", X-B = \"${file:/missing}\", X-C = \"${env:OPEN\" }");
     low_bits_and_order: around("deny = \"all\"\nallow = \"10.1.2.3/8\"", "");
     origins: around("", "[server.location.websocket]\nallowed_origins = [\"example.org\", \"wss://a.test\", \"https://a.test/\", \"https://a*.test\"]");

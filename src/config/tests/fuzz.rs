@@ -18,6 +18,7 @@ const PIECES: &[&str] = &[
     "[server.location.proxy_set_header]\n",
     "[upstream.chat]\n",
     "[[map]]\n",
+    "[[geo]]\n",
     "[metrics]\n",
     "[server.location.websocket.close_codes]\n",
     "listen = ",
@@ -154,5 +155,5 @@ fn a_long_chain_of_maps_is_refused() {
     }
     let faults =
         super::read(&format!("{maps}[[server]]\nlisten = 80\nreturn = 404\n")).unwrap_err();
-    assert!(faults.to_string().contains("maps refer to each other in a row"), "{faults}");
+    assert!(faults.to_string().contains("variables refer to each other in a row"), "{faults}");
 }

@@ -3,6 +3,7 @@
 mod diagnostics;
 mod files;
 mod fuzz;
+mod geo;
 mod model;
 mod nginx;
 

@@ -59,6 +59,9 @@ fn the_converted_toml_becomes_the_same_model() {
     for text in [
         EXAMPLE,
         "server { location / { proxy_pass http://localhost:1; } }",
+        "geo $a { default x; 10.0.0.0/8 '$y \"'; ::/0 z; 10.1.0.0/16 q; delete 10.1.0.0/16; proxy ::1; proxy_recursive; }\n\
+         geo $arg_ip $b { ranges; default d; 10.0.0.0-10.1.2.3 e; 10.0.0.1-10.0.0.1 ''; }\n\
+         server { location / { return 200 $a$b; } }",
         "upstream a { server two.test:1 max_conns=5; random two; keepalive_requests 7; }\n\
          map $host $room { default \\n; ~^a\\.b $http_x; hostnames.test 1; }\n\
          set_real_ip_from 10.0.0.0/8; real_ip_header proxy_protocol; proxy_ssl_verify on;\n\

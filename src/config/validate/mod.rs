@@ -5,6 +5,7 @@
 mod auth;
 mod bodies;
 mod files;
+mod geo;
 mod headers;
 mod limits;
 mod listeners;
@@ -136,7 +137,7 @@ pub(super) fn validate(
         },
         websocket: WebSocketSection::defaults(),
     };
-    let mut variables = Variables::new(top.map.get(), out);
+    let mut variables = Variables::new(top.map.get(), top.geo.get(), out);
     script::declare(top, &mut |name| variables.declare(name));
     let mut cx = Context {
         world,
@@ -182,6 +183,7 @@ fn whole(cx: &mut Context<'_>, top: &TopSection, start: &Place) -> Config {
         limit_req_zone: _,
         limit_conn_zone: _,
         map: _,
+        geo: _,
         metrics: _,
         // `upstream` has it
         upstream_defaults: _,

@@ -1,38 +1,76 @@
-//! Variables: those built in, and those that `map`s compute from others.
+//! Variables: those built in, and those that `map`s and `geo`s compute from others.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::geo;
 use crate::config::diagnostic::{Diagnostic, Diagnostics, quote};
 use crate::config::hints;
 use crate::config::model::Map;
-use crate::config::schema::MapSection;
-use crate::config::source::At;
+use crate::config::read::Field;
+use crate::config::schema::{GeoSection, MapSection};
+use crate::config::section::Section as _;
+use crate::config::source::{At, Place};
 use crate::config::template::{Template, Var};
-use crate::config::values::{MapKey, Tables};
+use crate::config::values::{MapKey, Tables, Text};
 
-/// Maps that may refer to each other in a row: it bounds the work of expanding one.
+/// Variables that may refer to each other in a row: it bounds the work of expanding one.
 const DEEPEST: usize = 32;
+
+/// A table that computes a variable.
+#[derive(Clone)]
+enum Computed {
+    Map(At<MapSection>),
+    Geo(At<GeoSection>),
+}
+
+impl Computed {
+    fn variable(&self) -> &Field<Text> {
+        match self {
+            Self::Map(section) => &section.variable,
+            Self::Geo(section) => &section.variable,
+        }
+    }
+
+    /// Where it is reported.
+    fn place(&self) -> &Place {
+        let section = match self {
+            Self::Map(section) => &section.place,
+            Self::Geo(section) => &section.place,
+        };
+        self.variable().get().map_or(section, |variable| &variable.place)
+    }
+}
 
 /// Every variable of a configuration.
 #[derive(Default)]
 pub(super) struct Variables {
-    sections: BTreeMap<String, At<MapSection>>,
+    sections: BTreeMap<String, Computed>,
     /// Those that a script or a named group sets, by their numbers.
     own: BTreeMap<String, usize>,
-    built: BTreeMap<String, Arc<Map>>,
-    /// Maps that are being built, from the outermost.
+    built: BTreeMap<String, Var>,
+    /// Those that are being built, from the outermost.
     building: Vec<String>,
     /// `$request_body` has been asked for.
     pub(super) asks_body: bool,
 }
 
 impl Variables {
-    /// Takes in the maps by the names of their variables.
-    pub(super) fn new(maps: Option<&At<Tables<MapSection>>>, out: &mut Diagnostics) -> Self {
+    /// Takes in the tables by the names of their variables.
+    pub(super) fn new(
+        maps: Option<&At<Tables<MapSection>>>,
+        geos: Option<&At<Tables<GeoSection>>>,
+        out: &mut Diagnostics,
+    ) -> Self {
         let mut variables = Self::default();
         for section in maps.into_iter().flat_map(|tables| &tables.0) {
-            variables.add(section, out);
+            if section.source.is_absent() {
+                report_absent(&section.place, MapSection::TITLE, "source", "$http_upgrade", out);
+            }
+            variables.add(Computed::Map(section.clone()), MapSection::TITLE, out);
+        }
+        for section in geos.into_iter().flat_map(|tables| &tables.0) {
+            variables.add(Computed::Geo(section.clone()), GeoSection::TITLE, out);
         }
         variables
     }
@@ -55,18 +93,11 @@ impl Variables {
         self.own.len()
     }
 
-    fn add(&mut self, section: &At<MapSection>, out: &mut Diagnostics) {
-        for (key, absent) in
-            [("source", section.source.is_absent()), ("variable", section.variable.is_absent())]
-        {
-            if absent {
-                let message = format!("`[[map]]` has no `{key}`");
-                out.push(Diagnostic::error(&section.place, message).help(
-                    "write such as `source = \"$http_upgrade\"` and `variable = \"$connection_upgrade\"`",
-                ));
-            }
+    fn add(&mut self, section: Computed, title: &str, out: &mut Diagnostics) {
+        if section.variable().is_absent() {
+            report_absent(section.place(), title, "variable", "$kind", out);
         }
-        let Some(variable) = section.variable.get() else {
+        let Some(variable) = section.variable().get() else {
             return;
         };
         let name = variable.strip_prefix('$').unwrap_or(variable);
@@ -79,11 +110,11 @@ impl Variables {
             out.push(Diagnostic::error(place, message).help("give it another name"));
         } else if let Some(first) = self.sections.get(name) {
             let diagnostic =
-                Diagnostic::error(place, format!("two maps for one variable: `${name}`"));
-            let other = first.variable.get().map_or(&first.place, |v| &v.place);
-            out.push(diagnostic.see(other, "the first is here").help("give one another name"));
+                Diagnostic::error(place, format!("two tables for one variable: `${name}`"));
+            let diagnostic = diagnostic.see(first.place(), "the first is here");
+            out.push(diagnostic.help("give one another name"));
         } else {
-            self.sections.insert(name.to_owned(), section.clone());
+            self.sections.insert(name.to_owned(), section);
         }
     }
 
@@ -93,14 +124,14 @@ impl Variables {
             self.own.iter().map(|(name, number)| (name.clone(), Var::Own(*number))).collect();
         let names: Vec<_> = self.sections.keys().cloned().collect();
         for name in names {
-            if let Some(map) = self.build(&name, out) {
-                known.insert(name, Var::Map(map));
+            if let Some(var) = self.build(&name, out) {
+                known.insert(name, var);
             }
         }
         Arc::new(known)
     }
 
-    /// Builds every map, those that nobody refers to as well: their faults count too.
+    /// Builds all of them, those that nobody refers to as well: their faults count too.
     pub(super) fn build_all(&mut self, out: &mut Diagnostics) {
         let names: Vec<_> = self.sections.keys().cloned().collect();
         for name in names {
@@ -114,7 +145,7 @@ impl Variables {
         let (template, errors) = Template::parse(text, |name| {
             Var::built_in(name)
                 .or_else(|| self.own(name).map(Var::Own))
-                .or_else(|| self.build(name, out).map(Var::Map))
+                .or_else(|| self.build(name, out))
         });
         for error in errors {
             let place = text.place.part(text, error.range);
@@ -151,25 +182,32 @@ impl Variables {
         }
     }
 
-    /// The map of variable `name`; `None` when there is none.
-    fn build(&mut self, name: &str, out: &mut Diagnostics) -> Option<Arc<Map>> {
-        if let Some(map) = self.built.get(name) {
-            return Some(Arc::clone(map));
+    /// The computed variable `name`; `None` when there is none.
+    fn build(&mut self, name: &str, out: &mut Diagnostics) -> Option<Var> {
+        if let Some(var) = self.built.get(name) {
+            return Some(var.clone());
         }
         let section = self.sections.get(name)?.clone();
         let circle = self.building.iter().position(|other| other == name);
         if circle.is_some() || self.building.len() >= DEEPEST {
-            self.report_endless(name, circle, &section, out);
-            return Some(Arc::new(empty(name)));
+            self.report_endless(name, circle, section.place(), out);
+            return Some(Var::Map(Arc::new(empty(name))));
         }
         self.building.push(name.to_owned());
-        let map = Arc::new(self.build_section(name, &section, out));
+        let var = match &section {
+            Computed::Map(section) => Var::Map(Arc::new(self.build_map(name, section, out))),
+            Computed::Geo(section) => {
+                let section = section.or(&GeoSection::defaults());
+                let source = self.template(section.source.with_default(), out);
+                Var::Geo(Arc::new(geo::build(name, &section, source, out)))
+            }
+        };
         self.building.pop();
-        self.built.insert(name.to_owned(), Arc::clone(&map));
-        Some(map)
+        self.built.insert(name.to_owned(), var.clone());
+        Some(var)
     }
 
-    fn build_section(&mut self, name: &str, section: &MapSection, out: &mut Diagnostics) -> Map {
+    fn build_map(&mut self, name: &str, section: &MapSection, out: &mut Diagnostics) -> Map {
         let MapSection { source, variable: _, values, default, hostnames } = section;
         let mut map = empty(name);
         map.hostnames = hostnames.copied().unwrap_or(false);
@@ -199,28 +237,33 @@ impl Variables {
         &self,
         name: &str,
         circle: Option<usize>,
-        section: &At<MapSection>,
+        place: &Place,
         out: &mut Diagnostics,
     ) {
-        let place = section.variable.get().map_or(&section.place, |variable| &variable.place);
         let diagnostic = match circle {
             Some(start) => {
                 let path: Vec<_> =
                     self.building[start..].iter().map(|n| format!("`${n}`")).collect();
                 let message = format!(
-                    "maps refer to each other in a circle: {} → `${name}`",
+                    "variables refer to each other in a circle: {} → `${name}`",
                     path.join(" → ")
                 );
                 Diagnostic::error(place, message).help("take one of them out of the circle")
             }
             None => Diagnostic::error(
                 place,
-                format!("more than {DEEPEST} maps refer to each other in a row"),
+                format!("more than {DEEPEST} variables refer to each other in a row"),
             )
             .help("join some of them"),
         };
         out.push(diagnostic);
     }
+}
+
+fn report_absent(place: &Place, title: &str, key: &str, such: &str, out: &mut Diagnostics) {
+    let message = format!("`{title}` has no `{key}`");
+    let help = format!("write such as `{key} = \"{such}\"`");
+    out.push(Diagnostic::error(place, message).help(help));
 }
 
 fn empty(name: &str) -> Map {

@@ -41,7 +41,7 @@ pub(super) const ROWS: &[Row] = &[
     ("error_page", "hslj", "2+", Done),
     ("etag", "hsl", "flag", On(NOT_YET)),
     ("expires", "hslj", "1,2", Done),
-    ("geo", "h", "{1,2", Refused(NOT_YET)),
+    ("geo", "h", "{1,2", Done),
     ("gzip_disable", "hsl", "1+", Nothing(AS_IT_CAME)),
     ("gzip_http_version", "hsl", "1", Done),
     ("gzip_proxied", "hsl", "1+", Done),
