@@ -30,8 +30,7 @@ pub(super) fn print(everything: bool) {
         return;
     }
     println!("nginx version: nginx/{NGINX} (the one whose configuration is read)");
-    // What AWS-LC says of itself, and so what an nginx that is built with it prints.
-    println!("built with OpenSSL 1.1.1 (compatible; AWS-LC, under rustls)");
+    println!("built with OpenSSL 1.1.1 (the one whose names are used; the library is rustls)");
     println!("TLS SNI support enabled");
     let with = WITH.iter().map(|module| format!(" --with-{module}_module"));
     let without = WITHOUT.iter().map(|module| format!(" --without-http_{module}_module"));

@@ -82,6 +82,8 @@ pub enum Var {
     SslProtocol,
     /// `$ssl_cipher`: OpenSSL's name of the suite.
     SslCipher,
+    /// `$ssl_ciphers`: the suites that the client offered.
+    SslCiphers,
     /// `$ssl_server_name`: the name of the SNI.
     SslServerName,
     /// `$status`
@@ -178,7 +180,7 @@ pub enum Var {
     SslClientVerify,
     /// `$ssl_client_…`: of the client's certificate.
     SslClient(CertificatePart),
-    /// `$request_body_file`, `$ssl_ciphers` and the like: nothing, as there is no such thing here.
+    /// `$request_body_file` and the like: nothing, as there is no such thing here.
     Nothing,
     /// `$1` to `$9`: what the groups of the last regular expression took.
     Capture(usize),
@@ -248,7 +250,7 @@ const PLAIN: [(&str, Var); 84] = [
     ("limit_req_status", Var::LimitReqStatus),
     ("limit_conn_status", Var::LimitConnStatus),
     ("request_body_file", Var::Nothing),
-    ("ssl_ciphers", Var::Nothing),
+    ("ssl_ciphers", Var::SslCiphers),
     ("ssl_curves", Var::Nothing),
     ("ssl_early_data", Var::Nothing),
     ("gzip_ratio", Var::Nothing),

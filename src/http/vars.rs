@@ -13,6 +13,7 @@ use super::state::State;
 use super::told::Told;
 use crate::config::model::{Action, Files, ListenAddr, Location, LocationPath, Redirects};
 use crate::config::template::{Lookup, Var};
+use crate::net::tls::TlsInfo;
 
 /// A request, as its variables see it.
 pub(super) struct Facts<'a> {
@@ -225,6 +226,9 @@ impl Lookup for Facts<'_> {
             Var::RequestId => out.push_str(self.request_id.get()),
             Var::SslProtocol => out.push_str(tls().map_or("", |tls| tls.protocol)),
             Var::SslCipher => out.push_str(tls().map_or("", |tls| tls.cipher)),
+            Var::SslCiphers => {
+                out.push_str(&tls().map(TlsInfo::offered).unwrap_or_default());
+            }
             Var::SslServerName => {
                 out.push_str(tls().and_then(|tls| tls.server_name.as_deref()).unwrap_or_default());
             }

@@ -97,6 +97,7 @@ struct Noting {
     certificates: Arc<Certificates>,
     ends: Ends,
     name: OnceLock<String>,
+    suites: OnceLock<Vec<u16>>,
 }
 
 impl ResolvesServerCert for Noting {
@@ -105,6 +106,8 @@ impl ResolvesServerCert for Noting {
         let name = hello
             .server_name()
             .map(|name| self.name.get_or_init(|| name.to_ascii_lowercase()).as_str());
+        self.suites
+            .get_or_init(|| hello.cipher_suites().iter().map(|suite| (*suite).into()).collect());
         self.certificates.resolve(&hello, name.unwrap_or_default(), &self.ends)
     }
 }
@@ -230,14 +233,17 @@ impl Acceptor {
             return Err(AcceptError::PlainHttp(stream));
         }
         let certificates = Arc::clone(&self.certificates);
-        let noting = Arc::new(Noting { certificates, ends, name: OnceLock::new() });
+        let noting =
+            Arc::new(Noting { certificates, ends, name: OnceLock::new(), suites: OnceLock::new() });
         let config = self.config_of(&noting);
         let shaken = match Session::server(Arc::new(config)) {
             Ok(session) => TlsStream::handshake(stream, session).await,
             Err(error) => Err(io::Error::other(error)),
         };
         let mut stream = shaken.map_err(AcceptError::Failed)?;
-        stream.info_mut().server_name = noting.name.get().cloned();
+        let info = stream.info_mut();
+        info.server_name = noting.name.get().cloned();
+        info.suites = noting.suites.get().cloned().unwrap_or_default();
         Ok(Conn::Tls(Box::new(stream)))
     }
 

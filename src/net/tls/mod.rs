@@ -36,6 +36,8 @@ pub struct TlsInfo {
     pub protocol: &'static str,
     /// OpenSSL's name of the cipher suite, as nginx's `$ssl_cipher`.
     pub cipher: &'static str,
+    /// The suites that the client offered, by their numbers.
+    pub suites: Vec<u16>,
     /// The SNI, in lower case.
     pub server_name: Option<String>,
     /// A session was resumed.
@@ -54,11 +56,23 @@ impl TlsInfo {
             cipher: common
                 .negotiated_cipher_suite()
                 .map_or("", |suite| openssl_name(suite.suite())),
-            // A server's acceptor knows.
+            // A server's acceptor knows both.
+            suites: Vec::new(),
             server_name: None,
             resumed: common.handshake_kind() == Some(HandshakeKind::Resumed),
             peer: common.peer_certificates().map(Arc::from),
         }
+    }
+}
+
+impl TlsInfo {
+    /// nginx's `$ssl_ciphers`: names of the suites that are known here, numbers of the others.
+    pub fn offered(&self) -> String {
+        let shown = self.suites.iter().map(|number| match openssl_name((*number).into()) {
+            "" => format!("{number:#06x}"),
+            name => name.to_owned(),
+        });
+        shown.collect::<Vec<_>>().join(":")
     }
 }
 

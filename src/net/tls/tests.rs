@@ -207,7 +207,14 @@ async fn the_client_s_schemes_pick_the_key() {
     let (client, accepted) =
         tokio::join!(connector.connect(name, client), acceptor.accept(server, ends()));
     client.unwrap();
-    assert_eq!(accepted.unwrap().tls_info().unwrap().cipher, "ECDHE-RSA-AES256-GCM-SHA384");
+    let accepted = accepted.unwrap();
+    let info = accepted.tls_info().unwrap();
+    assert_eq!(info.cipher, "ECDHE-RSA-AES256-GCM-SHA384");
+    // The last says that a handshake is no renegotiation (RFC 5746 §3.3).
+    assert_eq!(
+        info.offered(),
+        "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-CHACHA20-POLY1305:0x00ff"
+    );
 }
 
 #[tokio::test]
