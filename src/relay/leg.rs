@@ -7,6 +7,7 @@ use std::net::Shutdown;
 use std::os::fd::AsRawFd;
 
 use nix::libc;
+use nix::sys::socket::{MsgFlags, recv};
 use socket2::Socket;
 
 use super::splice::{Pipe, Pipes};
@@ -109,6 +110,18 @@ impl Leg {
             io::ErrorKind::WouldBlock => Got::Bytes { len: 0, more: false },
             _ => Got::End(End::Reset),
         }
+    }
+
+    /// Whether `bytes` could be filled with what is there, without TLS; it stays there.
+    pub(super) fn peek(&self, bytes: &mut [u8]) -> bool {
+        let seen = recv(self.socket.as_raw_fd(), bytes, MsgFlags::MSG_PEEK);
+        seen == Ok(bytes.len())
+    }
+
+    /// Takes what has been seen.
+    pub(super) fn take(&self, bytes: &mut [u8]) {
+        // A failing socket shows at the next read.
+        let _taken = receive(&self.socket, bytes);
     }
 
     const fn end(&self) -> End {

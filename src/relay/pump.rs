@@ -9,6 +9,7 @@ use super::{Keep, RouteKey};
 use crate::config::model::Policy;
 use crate::metrics::TunnelSeries;
 use crate::net::tls::session::MAX_REST;
+use crate::ws::frame::MAX_HEADER;
 use crate::ws::tunnel::{Context, End, Tunnel};
 use crate::ws::{Millis, Side};
 
@@ -72,26 +73,23 @@ impl Carried {
         worker: usize,
         buffers: &mut Buffers,
     ) -> Pumped {
-        let to = from.other();
         let cx = Context { now, policy: &self.policy, cells: self.series.cells(worker) };
         let room = self.policy.max_buffer.clamp(1024, CHUNK);
+        let [client, upstream] = &mut self.legs;
+        let (source, target) = match from {
+            Side::Client => (client, upstream),
+            Side::Upstream => (upstream, client),
+        };
+        let mut way = Way { tunnel: &mut self.tunnel, source, target, from, cx: &cx };
         for _ in 0..ROUNDS {
-            let [client, upstream] = &mut self.legs;
-            let (source, target) = match from {
-                Side::Client => (client, upstream),
-                Side::Upstream => (upstream, client),
-            };
-            // This is the whole backpressure: unwritten bytes there, no reading here.
-            let full = target.is_blocked() && !self.tunnel.is_dead(to);
-            if !source.readable || full || self.tunnel.has_ended(from) {
+            if !way.is_open() {
                 return Pumped::Rest;
             }
-            let mut way = Way { tunnel: &mut self.tunnel, source, target, from, cx: &cx };
             if !way.splice(room, buffers) {
                 way.copy(room, buffers);
             }
         }
-        if self.legs[from as usize].readable { Pumped::Again } else { Pumped::Rest }
+        if way.source.readable { Pumped::Again } else { Pumped::Rest }
     }
 
     /// Counts what was left over for a leg before the relay had it.
@@ -185,14 +183,32 @@ struct Way<'a> {
 }
 
 impl Way<'_> {
+    /// Whether there may be something to move, and room for it. This is the whole backpressure:
+    /// unwritten bytes there, no reading here.
+    #[inline]
+    fn is_open(&self) -> bool {
+        let full = self.target.is_blocked() && !self.tunnel.is_dead(self.from.other());
+        self.source.readable && !full && !self.tunnel.has_ended(self.from)
+    }
+
     /// Reads, looks at the frames, writes.
     #[inline]
     fn copy(&mut self, room: usize, buffers: &mut Buffers) {
         let Buffers { plain, changed, tls, .. } = buffers;
+        let rest = self.tunnel.passing(self.from);
+        let room = match usize::try_from(rest) {
+            // The next header is to be found where it begins.
+            Ok(rest @ 1..) if self.tunnel.has_long_frames(self.from) => room.min(rest),
+            _ => room,
+        };
         match self.source.read(plain, room, tls) {
             Got::Bytes { len, more } => {
                 self.source.readable = more;
                 let out = self.tunnel.receive(self.from, &plain[..len], self.cx, changed);
+                if len as u64 > rest {
+                    let long = len == CHUNK && self.tunnel.passing(self.from) > 0;
+                    self.tunnel.expect_long_frames(self.from, long);
+                }
                 send(self.tunnel, self.target, self.from.other(), out, self.cx, tls);
             }
             Got::End(how) => self.end(how, buffers),
@@ -202,12 +218,25 @@ impl Way<'_> {
     /// Moves payload of a long frame past this process. Says whether it did what there was to do.
     #[inline]
     fn splice(&mut self, room: usize, buffers: &mut Buffers) -> bool {
-        let passing = self.tunnel.passing(self.from);
-        if passing < WORTHWHILE || self.source.has_tls() || self.target.has_tls() {
+        if self.source.has_tls() || self.target.has_tls() {
             return false;
         }
-        match self.source.splice(self.target, room, &mut buffers.pipes) {
-            Spliced::Moved(len) => self.spliced(len, passing, buffers),
+        let mut passing = self.tunnel.passing(self.from);
+        let mut seen = 0;
+        if passing == 0 && self.tunnel.has_long_frames(self.from) {
+            seen = self.glance(buffers);
+            passing = self.tunnel.passing(self.from);
+        }
+        if passing < WORTHWHILE {
+            return false;
+        }
+        let len = usize::try_from(passing).map_or(room, |passing| room.min(passing));
+        match self.source.splice(self.target, len + seen, &mut buffers.pipes) {
+            Spliced::Moved(len) => {
+                self.spliced(len.saturating_sub(seen), passing, buffers);
+                self.carry(seen.saturating_sub(len), buffers);
+            }
+            Spliced::Rest | Spliced::Copy if seen > 0 => self.carry(seen, buffers),
             // Hung up, no new edge may come: its end is to be read.
             Spliced::Rest if self.source.hung_up => return false,
             Spliced::Rest => self.source.readable = false,
@@ -215,6 +244,32 @@ impl Way<'_> {
             Spliced::Reset => self.end(End::Reset, buffers),
         }
         true
+    }
+
+    /// Looks at the header of what may be another long frame. Says how many bytes it has seen; they
+    /// are still in the socket, and go on as they are, with the payload.
+    fn glance(&mut self, buffers: &mut Buffers) -> usize {
+        let Buffers { plain, changed, tls, .. } = buffers;
+        let head = &mut plain[..MAX_HEADER];
+        if !self.source.peek(head) {
+            return 0;
+        }
+        let out = self.tunnel.receive(self.from, head, self.cx, changed);
+        if std::ptr::eq(out, head) && self.tunnel.passing(self.from) >= WORTHWHILE {
+            return MAX_HEADER;
+        }
+        self.tunnel.expect_long_frames(self.from, false);
+        self.source.take(&mut [0; MAX_HEADER]);
+        send(self.tunnel, self.target, self.from.other(), out, self.cx, tls);
+        0
+    }
+
+    /// Takes bytes along that have been seen, but did not go with the payload.
+    fn carry(&mut self, len: usize, buffers: &mut Buffers) {
+        let Buffers { plain, tls, .. } = buffers;
+        let seen = &mut plain[..len];
+        self.source.take(seen);
+        send(self.tunnel, self.target, self.from.other(), seen, self.cx, tls);
     }
 
     fn spliced(&mut self, len: usize, passing: u64, buffers: &mut Buffers) {

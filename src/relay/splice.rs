@@ -10,7 +10,7 @@ use nix::fcntl::{FcntlArg, OFlag, SpliceFFlags, fcntl, splice};
 use nix::unistd::pipe2;
 
 /// A shorter rest of a frame is copied: two system calls for the pipe cost more.
-pub(super) const WORTHWHILE: u64 = 64 * 1024;
+pub(super) const WORTHWHILE: u64 = 32 * 1024;
 /// Asked of the kernel for each pipe: a segment of the network takes a slot of 4 KiB, however small.
 const SIZE: i32 = 256 * 1024;
 /// Pipes of a worker, with two descriptors each; whoever gets none copies.

@@ -102,6 +102,8 @@ struct Leg {
     /// The code of a Close of ours that waits for a frame boundary.
     want_close: Option<u16>,
     want_ping: bool,
+    /// Its frames are long enough to go by unseen.
+    long_frames: bool,
     /// It has been pinged once: pongs with our payload are ours.
     ever_pinged: bool,
     /// A Close frame came from it.
@@ -160,6 +162,7 @@ impl Tunnel {
             progress: NEVER,
             want_close: None,
             want_ping: false,
+            long_frames: false,
             ever_pinged: false,
             close_received: false,
             close_sent: false,

@@ -84,6 +84,17 @@ impl Tunnel {
         }
     }
 
+    /// Whether the last frames from a leg were so long that the next one's header is best looked at
+    /// alone.
+    pub const fn has_long_frames(&self, from: Side) -> bool {
+        self.legs[from as usize].long_frames
+    }
+
+    /// What its next frame is likely to be.
+    pub const fn expect_long_frames(&mut self, from: Side, long: bool) {
+        self.legs[from as usize].long_frames = long;
+    }
+
     /// So many bytes, at most [`Tunnel::passing`], went on unseen. At the end of the frame an empty
     /// [`Tunnel::receive`] is due, for what waits for it.
     pub fn passed(&mut self, from: Side, len: u64, cx: &Context<'_>) {
