@@ -206,7 +206,8 @@ impl Way<'_> {
                 self.source.readable = more;
                 let out = self.tunnel.receive(self.from, &plain[..len], self.cx, changed);
                 if len as u64 > rest {
-                    let long = len == CHUNK && self.tunnel.passing(self.from) > 0;
+                    let long =
+                        len == CHUNK && self.tunnel.passing(self.from) > 0 && !self.has_tls();
                     self.tunnel.expect_long_frames(self.from, long);
                 }
                 send(self.tunnel, self.target, self.from.other(), out, self.cx, tls);
@@ -218,15 +219,13 @@ impl Way<'_> {
     /// Moves payload of a long frame past this process. Says whether it did what there was to do.
     #[inline]
     fn splice(&mut self, room: usize, buffers: &mut Buffers) -> bool {
-        if self.source.has_tls() || self.target.has_tls() {
+        if self.has_tls() {
             return false;
         }
-        let mut passing = self.tunnel.passing(self.from);
-        let mut seen = 0;
-        if passing == 0 && self.tunnel.has_long_frames(self.from) {
-            seen = self.glance(buffers);
-            passing = self.tunnel.passing(self.from);
-        }
+        let Some(seen) = self.glance(buffers) else {
+            return true;
+        };
+        let passing = self.tunnel.passing(self.from);
         if passing < WORTHWHILE {
             return false;
         }
@@ -246,22 +245,32 @@ impl Way<'_> {
         true
     }
 
+    #[inline]
+    const fn has_tls(&self) -> bool {
+        self.source.has_tls() || self.target.has_tls()
+    }
+
     /// Looks at the header of what may be another long frame. Says how many bytes it has seen; they
-    /// are still in the socket, and go on as they are, with the payload.
-    fn glance(&mut self, buffers: &mut Buffers) -> usize {
+    /// are still in the socket, and go on as they are, with the payload. `None` when what it has seen
+    /// is something else, and has gone on.
+    #[inline]
+    fn glance(&mut self, buffers: &mut Buffers) -> Option<usize> {
+        if !self.tunnel.has_long_frames(self.from) || self.tunnel.passing(self.from) > 0 {
+            return Some(0);
+        }
         let Buffers { plain, changed, tls, .. } = buffers;
         let head = &mut plain[..MAX_HEADER];
         if !self.source.peek(head) {
-            return 0;
+            return Some(0);
         }
         let out = self.tunnel.receive(self.from, head, self.cx, changed);
         if std::ptr::eq(out, head) && self.tunnel.passing(self.from) >= WORTHWHILE {
-            return MAX_HEADER;
+            return Some(MAX_HEADER);
         }
         self.tunnel.expect_long_frames(self.from, false);
         self.source.take(&mut [0; MAX_HEADER]);
         send(self.tunnel, self.target, self.from.other(), out, self.cx, tls);
-        0
+        None
     }
 
     /// Takes bytes along that have been seen, but did not go with the payload.
