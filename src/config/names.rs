@@ -58,13 +58,16 @@ impl NameTable {
         }
         let dots = || name.match_indices('.').map(|(at, _)| at);
         // From the left the first is the longest suffix, from the right the longest prefix.
-        let suffix = dots().filter(|at| *at > 0).find_map(|at| self.suffixes.get(&name[at..]));
-        let mut from_right: Vec<usize> = dots().collect();
-        from_right.reverse();
-        let prefix = || from_right.iter().find_map(|at| self.prefixes.get(&name[..=*at]));
+        let suffix = || dots().filter(|at| *at > 0).find_map(|at| self.suffixes.get(&name[at..]));
+        let prefix = || {
+            let mut from_right = name.rmatch_indices('.').map(|(at, _)| at);
+            from_right.find_map(|at| self.prefixes.get(&name[..=at]))
+        };
         let pattern = || self.patterns.iter().find(|(regex, _)| regex.is_match(name));
+        // Most configurations have none of either.
+        let suffix = (!self.suffixes.is_empty()).then(suffix).flatten();
         suffix
-            .or_else(prefix)
+            .or_else(|| (!self.prefixes.is_empty()).then(prefix).flatten())
             .copied()
             .or_else(|| pattern().map(|(_, s)| *s))
             .unwrap_or(self.default)

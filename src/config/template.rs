@@ -442,7 +442,9 @@ impl Template {
     /// The value for one request, for a header field: CR, LF and NUL are left out.
     pub fn expand(&self, values: &dyn Lookup) -> String {
         let mut value = self.expand_text(values);
-        value.retain(|c| !matches!(c, '\r' | '\n' | '\0'));
+        if value.bytes().any(|b| matches!(b, b'\r' | b'\n' | b'\0')) {
+            value.retain(|c| !matches!(c, '\r' | '\n' | '\0'));
+        }
         value
     }
 

@@ -13,8 +13,9 @@ use x509_parser::time::ASN1Time;
 use x509_parser::x509::X509Name;
 
 use super::client::Connection;
-use super::generation::Site;
+use super::exchange::Exchange;
 use super::respond::Refused;
+use super::vars;
 use crate::config::model::VerifyClient;
 use crate::config::template::{CertificatePart, Var};
 use crate::net::tls::{ClientAuth, Verdict};
@@ -29,12 +30,14 @@ const UNKNOWN_AUTHORITY: [&str; 4] = [
 const ESCAPED: &[u8] = b"-._~";
 
 /// Whether the client may speak to this server, for `ssl_verify_client`.
-pub(super) fn admit(connection: &Connection, site: &Site, host: &str) -> Result<(), Refused> {
-    let (Some(tls), Some(clients)) = (&connection.tls, &site.clients) else {
+pub(super) fn admit(exchange: &Exchange<'_>) -> Result<(), Refused> {
+    let connection = exchange.connection;
+    let (Some(tls), Some(clients)) = (&connection.tls, &exchange.site.clients) else {
         // What another server made of it tells nothing here.
         *connection.verdict.lock().unwrap_or_else(PoisonError::into_inner) = None;
         return Ok(());
     };
+    let host = vars::host_name(vars::http_host(exchange.parts));
     let named = tls.server_name.as_deref().filter(|_| !host.is_empty());
     if named.is_some_and(|name| name != host) {
         return Err(Refused::Misdirected);

@@ -123,7 +123,7 @@ pub async fn serve(
     });
     let answered = match open(&mut guard, &session, &mut stop).await {
         Ok(First::Http(answered)) => answered,
-        Ok(First::WebSocket(switching)) => return switch(guard, *switching).await,
+        Ok(First::WebSocket(switching)) => return switch(guard, switching).await,
         Ok(First::Gone) => return,
         Err(error) => {
             tracing::debug!("connection ended: {error}");
@@ -131,7 +131,8 @@ pub async fn serve(
         }
     };
     if !guard.is_at_home() {
-        return http(guard, &server, session, answered, stop).await;
+        // Apart: what an opening moves about stays small.
+        return Box::pin(http(guard, &server, session, answered, stop)).await;
     }
     // What is no opening has no place on a thread that carries tunnels.
     tokio::spawn(async move {
@@ -223,10 +224,9 @@ async fn open(
 }
 
 /// Tells the client that the peer has switched; then the tunnel opens.
-async fn switch(mut guard: Guard, switching: Switching) {
-    let Switching { head, opening, place, mut finish } = switching;
-    let head = head::write_switching(head.headers(), &opening.spelling);
-    finish.record.switching_bytes = u32::try_from(head.len()).unwrap_or(u32::MAX);
+async fn switch(mut guard: Guard, mut switching: Box<Switching>) {
+    let head = head::write_switching(switching.head.headers(), &switching.opening.spelling);
+    switching.finish.record.switching_bytes = u32::try_from(head.len()).unwrap_or(u32::MAX);
     let told = async {
         let conn = guard.unguarded();
         conn.write_all(&head).await?;
@@ -238,6 +238,7 @@ async fn switch(mut guard: Guard, switching: Switching) {
     }
     guard.skip_released();
     let (conn, behind) = guard.into_parts();
+    let Switching { opening, place, finish, .. } = *switching;
     opening.carry(conn, &[&behind], place, finish);
 }
 

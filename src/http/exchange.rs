@@ -41,18 +41,19 @@ pub(super) struct Exchange<'a> {
 impl Exchange<'_> {
     /// What its variables stand for.
     pub(super) fn facts<'f>(&'f self, upstream_addr: &'f str) -> Facts<'f> {
+        let proxy = self.route.proxy();
         Facts {
             parts: self.parts,
             connection: self.connection,
             client: self.client,
-            pass_client_claims: self.route.proxy().is_some_and(|proxy| proxy.pass_client_claims),
+            pass_client_claims: proxy.is_some_and(|proxy| proxy.pass_client_claims),
             server: &self.site.label,
             location: &self.route.location,
             matched: self.found.matched,
             state: &self.state,
             proxy_host: match &self.state.proxy_host {
                 Some(host) => host,
-                None => self.route.proxy().map_or("", |proxy| &proxy.host),
+                None => proxy.map_or("", |proxy| &proxy.host),
             },
             upstream_addr: match upstream_addr {
                 "" => &self.state.upstream_addr,
@@ -64,7 +65,7 @@ impl Exchange<'_> {
             answer: None,
             number: self.number,
             received: self.verdicts.received(),
-            upstream_port: self.route.upstream_port(),
+            proxy,
             request_id: &self.request_id,
         }
     }

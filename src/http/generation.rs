@@ -1,7 +1,7 @@
 //! Everything one configuration became: tables, handles, acceptors. Immutable; a reload builds
 //! another one beside it. Not here: when it is swapped (`server`).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
@@ -26,7 +26,7 @@ pub struct Generation {
     config: Arc<Config>,
     revision: u64,
     sites: Vec<Site>,
-    entrances: HashMap<ListenAddr, Entrance>,
+    entrances: BTreeMap<ListenAddr, Entrance>,
     certificates: Vec<(usize, CertificateFacts)>,
 }
 
@@ -167,7 +167,7 @@ impl Generation {
         let sites: Result<Vec<_>, _> =
             config.servers.iter().map(|server| builder.site(server)).collect();
         let mut certificates = Vec::new();
-        let mut entrances = HashMap::new();
+        let mut entrances = BTreeMap::new();
         for listener in &config.listeners {
             let servers: Vec<&Server> =
                 listener.servers.iter().map(|index| config.servers[*index].as_ref()).collect();
@@ -277,15 +277,6 @@ impl Site {
 }
 
 impl Route {
-    /// `$proxy_port`
-    pub(super) fn upstream_port(&self) -> &str {
-        let host = self.proxy().map_or("", |proxy| proxy.host.as_str());
-        let after = host.rsplit(']').next().unwrap_or_default();
-        let https = self.proxy().is_some_and(|proxy| proxy.tls.is_some());
-        let default = if https { "443" } else { "80" };
-        after.rsplit_once(':').map_or(default, |(_, port)| port)
-    }
-
     pub(super) fn proxy(&self) -> Option<&Proxy> {
         match &self.location.action {
             Action::Proxy(proxy) => Some(proxy),

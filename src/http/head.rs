@@ -21,13 +21,6 @@ pub(super) struct Spelling {
     names: Vec<Range<usize>>,
 }
 
-impl Spelling {
-    fn of<'a>(&'a self, name: &'a HeaderName) -> impl Iterator<Item = &'a [u8]> {
-        let names = self.names.iter().map(|range| &self.head[range.clone()]);
-        names.filter(|spelt| spelt.eq_ignore_ascii_case(name.as_str().as_bytes()))
-    }
-}
-
 /// Reads a request's whole head; nothing when it is none that asks for a WebSocket by GET and
 /// HTTP/1.1: hyper reads those.
 pub(super) fn request(head: &[u8]) -> Option<(Parts, Spelling)> {
@@ -114,45 +107,89 @@ fn place(head: &[u8], part: &[u8]) -> Range<usize> {
     start..start + part.len()
 }
 
-/// The head of a request by GET.
-pub(super) fn write_request(uri: &Uri, headers: &HeaderMap, spelling: &Spelling) -> Vec<u8> {
-    let target = uri.path_and_query().map_or("/", |target| target.as_str());
-    write([b"GET ", target.as_bytes(), b" HTTP/1.1\r\n"], headers, spelling)
+/// A head that is being written.
+pub(super) struct Head<'s> {
+    bytes: Vec<u8>,
+    spelling: &'s Spelling,
+    /// Where the spelling of the field that was written last stands.
+    last: Option<usize>,
+    /// Where the first of its name stands: the next name is behind that, as a rule.
+    first: usize,
+}
+
+impl<'s> Head<'s> {
+    /// That of a request by GET.
+    pub(super) fn request(uri: &Uri, spelling: &'s Spelling) -> Self {
+        let target = uri.path_and_query().map_or("/", |target| target.as_str());
+        Self::new([b"GET ", target.as_bytes(), b" HTTP/1.1\r\n"], spelling)
+    }
+
+    fn new(first: [&[u8]; 3], spelling: &'s Spelling) -> Self {
+        let mut bytes = Vec::with_capacity(1024);
+        for part in first {
+            bytes.extend_from_slice(part);
+        }
+        Self { bytes, spelling, last: None, first: 0 }
+    }
+
+    /// Adds a field, spelt as it was where it was there. The values of a name come one behind the
+    /// other.
+    pub(super) fn field(&mut self, name: &HeaderName, value: &[u8]) {
+        self.bytes.reserve(name.as_str().len() + value.len() + b": \r\n".len());
+        match self.find(name.as_str()) {
+            Some(spelt) => self.bytes.extend_from_slice(spelt),
+            None => title_case(name.as_str().as_bytes(), &mut self.bytes),
+        }
+        self.bytes.extend_from_slice(if value.is_empty() { b":" } else { b": " });
+        self.bytes.extend_from_slice(value);
+        self.bytes.extend_from_slice(b"\r\n");
+    }
+
+    fn find(&mut self, name: &str) -> Option<&'s [u8]> {
+        let Spelling { head, names } = self.spelling;
+        let fits = |place: &usize| {
+            let range: &Range<usize> = &names[*place];
+            // Nearly all differ by their length.
+            range.len() == name.len() && head[range.clone()].eq_ignore_ascii_case(name.as_bytes())
+        };
+        let found = match self.last.filter(fits) {
+            Some(last) => (last + 1..names.len()).find(fits)?,
+            None => {
+                let found = (self.first..names.len()).find(fits);
+                let found = found.or_else(|| (0..self.first).find(fits))?;
+                self.first = found + 1;
+                found
+            }
+        };
+        self.last = Some(found);
+        Some(&head[names[found].clone()])
+    }
+
+    /// The whole head.
+    pub(super) fn end(mut self) -> Vec<u8> {
+        self.bytes.extend_from_slice(b"\r\n");
+        self.bytes
+    }
 }
 
 /// The head of a 101.
 pub(super) fn write_switching(headers: &HeaderMap, spelling: &Spelling) -> Vec<u8> {
-    write([b"HTTP/1.1 101 ", b"Switching Protocols", b"\r\n"], headers, spelling)
-}
-
-fn write(first: [&[u8]; 3], headers: &HeaderMap, spelling: &Spelling) -> Vec<u8> {
-    let mut head = Vec::with_capacity(1024);
-    for part in first {
-        head.extend_from_slice(part);
-    }
-    let mut under_way = None;
+    let mut head = Head::new([b"HTTP/1.1 101 ", b"Switching Protocols", b"\r\n"], spelling);
     for (name, value) in headers {
-        // The values of a name come one behind the other.
-        if under_way.as_ref().is_none_or(|(of, _)| *of != name) {
-            under_way = Some((name, spelling.of(name)));
-        }
-        match under_way.as_mut().and_then(|(_, spelt)| spelt.next()) {
-            Some(spelt) => head.extend_from_slice(spelt),
-            None => title_case(name.as_str().as_bytes(), &mut head),
-        }
-        head.extend_from_slice(if value.is_empty() { b":" } else { b": " });
-        head.extend_from_slice(value.as_bytes());
-        head.extend_from_slice(b"\r\n");
+        head.field(name, value.as_bytes());
     }
-    head.extend_from_slice(b"\r\n");
-    head
+    head.end()
 }
 
 /// `X-Forwarded-For`, as the fields that hyper writes.
 fn title_case(name: &[u8], head: &mut Vec<u8>) {
+    let start = head.len();
+    head.extend_from_slice(name);
     let mut first = true;
-    for byte in name {
-        head.push(if first { byte.to_ascii_uppercase() } else { *byte });
+    for byte in &mut head[start..] {
+        if first {
+            byte.make_ascii_uppercase();
+        }
         first = *byte == b'-';
     }
 }
@@ -170,8 +207,11 @@ mod tests {
         let (mut parts, spelling) = request(GET).unwrap();
         assert_eq!((parts.uri.path(), parts.uri.query()), ("/ws", Some("a=1")));
         parts.headers.insert("x-real-ip", HeaderValue::from_static("::1"));
-        let head = write_request(&parts.uri, &parts.headers, &spelling);
-        let head = String::from_utf8(head).unwrap();
+        let mut head = Head::request(&parts.uri, &spelling);
+        for (name, value) in &parts.headers {
+            head.field(name, value.as_bytes());
+        }
+        let head = String::from_utf8(head.end()).unwrap();
         let whole = std::str::from_utf8(GET).unwrap();
         assert_eq!(head, whole.replace("X-Empty:\r\n", "X-Empty:\r\nX-Real-Ip: ::1\r\n"));
     }

@@ -10,6 +10,7 @@ use super::certificates;
 use super::pace;
 use super::told::seconds;
 use super::vars::{Facts, joined};
+use crate::config::model::Proxy;
 use crate::config::template::{Lookup as _, Var};
 use crate::net::proxy_protocol::Header;
 
@@ -31,7 +32,7 @@ pub(super) fn lookup(facts: &Facts<'_>, var: &Var, out: &mut String) {
         Var::ProxyProtocolPort => proxied(facts).map(|(source, _)| part(source, true)),
         Var::ProxyProtocolServerAddr => proxied(facts).map(|(_, to)| part(to, false)),
         Var::ProxyProtocolServerPort => proxied(facts).map(|(_, to)| part(to, true)),
-        Var::ProxyPort => facts.location_proxies().then(|| facts.upstream_port.to_owned()),
+        Var::ProxyPort => facts.proxy.map(|proxy| port(proxy).to_owned()),
         Var::ServerProtocol => Some(protocol(facts).to_owned()),
         Var::Request => Some(request_line(facts)),
         Var::RequestFilename => {
@@ -97,6 +98,12 @@ fn binary(ip: IpAddr) -> String {
         IpAddr::V4(ip) => format!("{:08x}", u32::from(ip)),
         IpAddr::V6(ip) => format!("{:032x}", u128::from(ip)),
     }
+}
+
+fn port(proxy: &Proxy) -> &str {
+    let after = proxy.host.rsplit(']').next().unwrap_or_default();
+    let default = if proxy.tls.is_some() { "443" } else { "80" };
+    after.rsplit_once(':').map_or(default, |(_, port)| port)
 }
 
 fn protocol(facts: &Facts<'_>) -> &'static str {

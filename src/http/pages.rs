@@ -19,7 +19,7 @@ use super::rewrite;
 use super::script::Stop;
 use super::ssi;
 use super::state::Cycle;
-use super::vars::{self, Facts};
+use super::vars::Facts;
 use crate::access_log::{Also, escaping};
 use crate::config::model::{LogFormat, LogPath, PageStatus};
 
@@ -35,8 +35,7 @@ pub(super) async fn act(
     let mut entry = Entry::Server;
     // What an answer said that a page stands in for.
     let mut kept = Vec::new();
-    let host = vars::host_name(&vars::http_host(exchange.parts));
-    let mut admitted = Some(certificates::admit(exchange.connection, exchange.site, &host));
+    let mut admitted = Some(certificates::admit(exchange));
     let mut outcome = loop {
         let result = match admitted.take() {
             Some(Err(refused)) => Err(refused.into()),

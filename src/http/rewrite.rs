@@ -9,6 +9,7 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
+use super::head::{Head, Spelling};
 use super::path;
 use super::route::Found;
 use super::vars::Facts;
@@ -30,17 +31,23 @@ const HOP_BY_HOP: [HeaderName; 7] = [
 const END_TO_END: [HeaderName; 5] =
     [HOST, CONTENT_LENGTH, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, SEC_WEBSOCKET_ACCEPT];
 
-/// Removes the fields of one hop.
-pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
+/// What `Connection` names besides.
+fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    headers
         .get_all(CONNECTION)
         .iter()
         .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
+        .flat_map(|value| value.split(',').map(str::trim))
+        // Nearly always it is one of these.
+        .filter(|text| !HOP_BY_HOP.iter().any(|name| text.eq_ignore_ascii_case(name.as_str())))
+        .filter_map(|text| HeaderName::from_bytes(text.as_bytes()).ok())
         .filter(|name| !END_TO_END.contains(name))
-        .collect();
-    for name in named.iter().chain(&HOP_BY_HOP) {
+        .collect()
+}
+
+/// Removes the fields of one hop.
+pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    for name in named_by_connection(headers).iter().chain(&HOP_BY_HOP) {
         // Few are there: names are cheaper to compare than to look up.
         if headers.keys().any(|there| there == name) {
             headers.remove(name);
@@ -48,19 +55,82 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// The head of the request to an upstream: who the client is, as we know it, and what the
+/// Which of a client's fields go on to an upstream.
+struct Passage<'a> {
+    /// By its `Connection`, these do not.
+    named: Vec<HeaderName>,
+    /// What it says of where the request comes from counts.
+    believed: bool,
+    names: FieldNames,
+    set: &'a [(HeaderName, Template)],
+}
+
+impl Passage<'_> {
+    fn is_open_to(&self, name: &HeaderName) -> bool {
+        // Names with an underscore could pass for claims behind a CGI-like interface.
+        !HOP_BY_HOP.contains(name)
+            && *name != EXPECT
+            && !self.named.contains(name)
+            && self.names.fit(name.as_str())
+            && (self.believed || !is_claim(name.as_str()))
+            && !self.set.iter().any(|(set, _)| set == name)
+    }
+}
+
+/// Whether a field says where a request comes from: such fields count only from trusted senders.
+fn is_claim(name: &str) -> bool {
+    name.starts_with("x-forwarded")
+        || matches!(name, "forwarded" | "x-real-ip" | "true-client-ip" | "x-client-ip")
+}
+
+/// The fields of the request to an upstream: who the client is, as we know it, and what the
 /// configuration sets.
+fn fields(
+    facts: &Facts<'_>,
+    proxy: &Proxy,
+    names: FieldNames,
+    mut add: impl FnMut(&HeaderName, &HeaderValue),
+) {
+    let headers = &facts.parts.headers;
+    let passage = Passage {
+        named: named_by_connection(headers),
+        believed: facts.client.trusted || proxy.pass_client_claims,
+        names,
+        set: &proxy.set_headers,
+    };
+    let mut has_host = false;
+    for (name, value) in headers.iter().filter(|(name, _)| passage.is_open_to(name)) {
+        has_host |= *name == HOST;
+        add(name, value);
+    }
+    for (name, template) in &proxy.set_headers {
+        // An empty value removes the field.
+        match HeaderValue::try_from(template.expand(facts)) {
+            Ok(value) if !value.is_empty() => {
+                has_host |= *name == HOST;
+                add(name, &value);
+            }
+            _ => {}
+        }
+    }
+    if !has_host {
+        // RFC 9112 §3.2: there is always one.
+        let host = HeaderValue::from_str(facts.proxy_host);
+        add(&HOST, &host.unwrap_or(HeaderValue::from_static("localhost")));
+    }
+}
+
+/// The head of a request to an upstream.
 pub(super) fn request_head(
     facts: &Facts<'_>,
     proxy: &Proxy,
     found: Found,
     names: FieldNames,
 ) -> (Uri, HeaderMap) {
-    let mut headers = facts.parts.headers.clone();
-    remove_hop_by_hop(&mut headers);
-    headers.remove(EXPECT);
-    remove_claims(&mut headers, facts.client.trusted || proxy.pass_client_claims, names);
-    set_headers(&mut headers, &proxy.set_headers, facts);
+    let mut headers = HeaderMap::with_capacity(facts.parts.headers.len() + 8);
+    fields(facts, proxy, names, |name, value| {
+        headers.append(name, value.clone());
+    });
     let connection = proxy.connection.as_ref().map(|connection| connection.expand(facts));
     let closes = |token: &str| token.trim().eq_ignore_ascii_case("close");
     if connection.is_some_and(|connection| connection.split(',').any(closes)) {
@@ -69,37 +139,20 @@ pub(super) fn request_head(
     (target(facts, proxy, found), headers)
 }
 
-/// Fields that say where a request comes from count only from trusted senders; names with an
-/// underscore could pass for them behind a CGI-like interface, so they go too, unless they are wanted.
-fn remove_claims(headers: &mut HeaderMap, trusted: bool, names: FieldNames) {
-    let is_claim = |name: &str| {
-        name.starts_with("x-forwarded")
-            || matches!(name, "forwarded" | "x-real-ip" | "true-client-ip" | "x-client-ip")
-    };
-    let gone: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| !names.fit(name.as_str()) || (!trusted && is_claim(name.as_str())))
-        .cloned()
-        .collect();
-    for name in gone {
-        headers.remove(name);
-    }
-}
-
-/// `proxy_set_header`: an empty value removes the field.
-fn set_headers(headers: &mut HeaderMap, set: &[(HeaderName, Template)], facts: &Facts<'_>) {
-    for (name, template) in set {
-        let value = HeaderValue::from_bytes(template.expand(facts).as_bytes());
-        match value {
-            Ok(value) if !value.is_empty() => headers.insert(name, value),
-            _ => headers.remove(name),
-        };
-    }
-    if !headers.contains_key(HOST) {
-        // RFC 9112 §3.2: there is always one.
-        let host = HeaderValue::from_str(facts.proxy_host);
-        headers.insert(HOST, host.unwrap_or(HeaderValue::from_static("localhost")));
-    }
+/// The head of a request to an upstream that asks it to switch to `protocol`.
+pub(super) fn opening_head(
+    facts: &Facts<'_>,
+    proxy: &Proxy,
+    found: Found,
+    names: FieldNames,
+    spelling: &Spelling,
+    protocol: &HeaderValue,
+) -> Vec<u8> {
+    let mut head = Head::request(&target(facts, proxy, found), spelling);
+    fields(facts, proxy, names, |name, value| head.field(name, value.as_bytes()));
+    head.field(&CONNECTION, b"Upgrade");
+    head.field(&UPGRADE, protocol.as_bytes());
+    head.end()
 }
 
 /// Without a URI in `proxy_pass` the target goes on as it came, in origin-form, unless it was
@@ -191,6 +244,17 @@ mod tests {
         assert_eq!(names(&map), ["host", "x-other"]);
     }
 
+    fn passed_on(
+        fields: &[(&'static str, &'static str)],
+        believed: bool,
+        names: FieldNames,
+    ) -> Vec<String> {
+        let map = headers(fields);
+        let passage = Passage { named: named_by_connection(&map), believed, names, set: &[] };
+        let open = map.keys().filter(|name| passage.is_open_to(name));
+        open.map(|name| name.as_str().to_owned()).collect()
+    }
+
     #[test]
     fn strangers_cannot_claim_an_address_in_any_spelling() {
         let fields = [
@@ -201,13 +265,9 @@ mod tests {
             ("x-real-ip", "6.6.6.6"),
             ("accept", "*/*"),
         ];
-        let mut map = headers(&fields);
         let usual = FieldNames { underscores: false, unusual: true };
-        remove_claims(&mut map, false, usual);
-        assert_eq!(names(&map), ["accept"]);
-        let mut map = headers(&fields);
-        remove_claims(&mut map, true, usual);
-        assert_eq!(map.len(), 5);
+        assert_eq!(passed_on(&fields, false, usual), ["accept"]);
+        assert_eq!(passed_on(&fields, true, usual).len(), 5);
     }
 
     #[test]
@@ -219,13 +279,7 @@ mod tests {
             (false, true, &["a-1", "a.b"]),
             (true, true, &["a-1", "a_b", "_a", "a.b"]),
         ] {
-            let mut map = headers(&fields);
-            remove_claims(&mut map, true, FieldNames { underscores, unusual });
-            let mut expected = left.to_vec();
-            let mut found = names(&map);
-            expected.sort_unstable();
-            found.sort_unstable();
-            assert_eq!(found, expected);
+            assert_eq!(passed_on(&fields, true, FieldNames { underscores, unusual }), left);
         }
     }
 }

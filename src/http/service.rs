@@ -115,13 +115,14 @@ pub(super) async fn serve(
     finish.record.ssl_protocol = session.connection.tls.as_ref().map_or("", |tls| tls.protocol);
     let generation = session.generations.load_full();
     // 2. The server, by name.
-    let mut host = vars::host_name(&vars::http_host(parts));
+    let asked = vars::host_name(vars::http_host(parts));
+    let mut host = asked.as_str();
     if host.is_empty() {
         // A request without a host is for whom the handshake was.
-        let named = session.connection.tls.as_ref().and_then(|tls| tls.server_name.clone());
+        let named = session.connection.tls.as_ref().and_then(|tls| tls.server_name.as_deref());
         host = named.unwrap_or_default();
     }
-    let Some(site) = generation.site(&session.listener, &host) else {
+    let Some(site) = generation.site(&session.listener, host) else {
         // The listener was removed while this connection was kept.
         return answer(Refused::NotFound.response(), None, finish, true);
     };
@@ -152,8 +153,8 @@ pub(super) async fn serve(
         return answer(response, None, finish, true);
     }
     let mut pending = Pending { exchange, finish: Some(finish) };
-    if let Some(pattern) = site.pattern(&host) {
-        pending.exchange.state.fits(pattern, &host);
+    if let Some(pattern) = site.pattern(host) {
+        pending.exchange.state.fits(pattern, host);
     }
     // 4. to 6. The location, its rules, its action.
     let outcome = match &mut pending.finish {

@@ -209,7 +209,8 @@ async fn pass(
     }
     let body = incoming.take();
     exchange.state.body_is_gone |= body.as_ref().is_some_and(has_bytes);
-    let mut answer = forward(exchange, upstream, proxy, body, finish).await?;
+    // Apart: what an opening moves about stays small.
+    let mut answer = Box::pin(forward(exchange, upstream, proxy, body, finish)).await?;
     redirects::rewrite(exchange, proxy, answer.0.headers_mut());
     Ok(Outcome::Answer(answer))
 }

@@ -63,21 +63,20 @@ impl Asked {
     }
 }
 
-/// Connects to a peer, asks it, and waits for the head of its answer.
+/// Connects to a peer, sends it the head of a request to switch, and waits for the head of its answer.
 pub(super) async fn ask_to_switch(
     exchange: &Exchange<'_>,
     upstream: &RouteUpstream,
     proxy: &Proxy,
-    (uri, headers): (&Uri, &HeaderMap),
+    head: &[u8],
     lease: &Lease,
     finish: &mut Finish,
 ) -> Result<Asked, Failure> {
     let (mut conn, head_room) = reach(lease, upstream, proxy.send_timeout, finish).await?;
-    let request = head::write_request(uri, headers, exchange.spelling);
     let started = Instant::now();
     head_room.start();
     let mut received = BytesMut::with_capacity(READ);
-    let answer = hear(&mut conn, &request, &mut received);
+    let answer = hear(&mut conn, head, &mut received);
     let error = match tokio::time::timeout(proxy.read_timeout, answer).await {
         Err(_) => return Err(Failure::Timeout),
         Ok(Ok(Some((head, spelling)))) => {
@@ -94,7 +93,7 @@ pub(super) async fn ask_to_switch(
     let replay = Replay { asked: false, reader: None, received, error, conn };
     let mut peer = speak(replay, head_room).await?;
     let left = proxy.read_timeout.saturating_sub(started.elapsed());
-    let request = exchange.request(uri, headers, empty());
+    let request = exchange.request(&Uri::default(), &HeaderMap::new(), empty());
     let answer = ask(&mut peer, request, left, &BodyFate::new()).await;
     let response = answer.map_err(|(failure, _)| failure)?;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use http::Response;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue, SEC_WEBSOCKET_EXTENSIONS,
     SEC_WEBSOCKET_PROTOCOL, UPGRADE,
 };
-use http::{Response, Uri};
 use hyper::upgrade::{OnUpgrade, Parts as UpgradedParts};
 use hyper_util::rt::TokioIo;
 
@@ -99,22 +99,28 @@ async fn pass_on(
         .transpose()
         .map_err(Refused::Handshake)?;
     let names = exchange.site.model.field_names;
-    let (uri, mut headers) =
-        rewrite::request_head(&exchange.facts(""), proxy, exchange.found, names);
-    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    headers.insert(UPGRADE, protocol(&parts.headers, accept.is_some()));
+    let head = rewrite::opening_head(
+        &exchange.facts(""),
+        proxy,
+        exchange.found,
+        names,
+        exchange.spelling,
+        &protocol(&parts.headers, accept.is_some()),
+    );
     let mut attempts = Attempts::new(upstream, proxy, exchange);
     let mut last = Refused::NoPeer;
     while let Some(lease) = attempts.next(finish) {
-        let result =
-            try_peer(exchange, upstream, proxy, &uri, &headers, accept.as_ref(), &lease, finish);
+        let result = try_peer(exchange, upstream, proxy, &head, accept.as_ref(), &lease, finish);
         let failure = match result.await {
             Ok(asked) => {
                 finish.told.answered(asked.status(), asked.refusal());
                 let failed = Failure::Status(asked.status().as_u16());
                 if !attempts.may_go_on(&failed, &parts.method, true) {
                     lease.succeeded();
-                    return Ok(conclude(exchange, upstream, proxy, asked, lease, finish));
+                    let websocket = accept.is_some();
+                    return Ok(conclude(
+                        exchange, upstream, proxy, asked, websocket, lease, finish,
+                    ));
                 }
                 failed
             }
@@ -136,18 +142,16 @@ async fn pass_on(
 }
 
 /// One peer's answer: a proper 101, or anything else than a 101.
-#[expect(clippy::too_many_arguments, reason = "one turn of the loop above, apart to be readable")]
 async fn try_peer(
     exchange: &Exchange<'_>,
     upstream: &RouteUpstream,
     proxy: &Proxy,
-    uri: &Uri,
-    headers: &HeaderMap,
+    head: &[u8],
     accept: Option<&Accept>,
     lease: &Lease,
     finish: &mut Finish,
 ) -> Result<Asked, Failure> {
-    let asked = ask_to_switch(exchange, upstream, proxy, (uri, headers), lease, finish).await?;
+    let asked = ask_to_switch(exchange, upstream, proxy, head, lease, finish).await?;
     match &asked {
         Asked::Switching(switched) => {
             let (request, answer) = (&exchange.parts.headers, switched.head.headers());
@@ -176,6 +180,7 @@ fn conclude(
     upstream: &RouteUpstream,
     proxy: &Proxy,
     asked: Asked,
+    websocket: bool,
     lease: Lease,
     finish: &mut Finish,
 ) -> Upgraded {
@@ -195,7 +200,6 @@ fn conclude(
         extensions: field(SEC_WEBSOCKET_EXTENSIONS),
         handshake_time: finish.started.elapsed(),
     }));
-    let websocket = handshake::is_upgrade(&exchange.parts.headers);
     let extensions = if websocket {
         handshake::agreed_extensions(answer.headers())
     } else {

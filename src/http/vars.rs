@@ -5,13 +5,14 @@ use std::sync::OnceLock;
 use http::HeaderMap;
 use http::header::{COOKIE, HOST};
 use http::request::Parts;
+use http::uri::Authority;
 use tokio::time::Instant;
 
 use super::client::{Client, Connection, text};
 use super::more_vars as more;
 use super::state::State;
 use super::told::Told;
-use crate::config::model::{Action, Files, ListenAddr, Location, LocationPath, Redirects};
+use crate::config::model::{Files, ListenAddr, Location, LocationPath, Proxy, Redirects};
 use crate::config::template::{Lookup, Var};
 use crate::net::tls::TlsInfo;
 
@@ -45,8 +46,8 @@ pub(super) struct Facts<'a> {
     pub(super) number: u64,
     /// Bytes that have come of it.
     pub(super) received: u64,
-    /// `$proxy_port`
-    pub(super) upstream_port: &'a str,
+    /// Where it goes.
+    pub(super) proxy: Option<&'a Proxy>,
     pub(super) request_id: &'a RequestId,
 }
 
@@ -71,13 +72,13 @@ impl Facts<'_> {
     }
 
     /// The host the request is for, with its port.
-    pub(super) fn http_host(&self) -> String {
+    pub(super) fn http_host(&self) -> &str {
         http_host(self.parts)
     }
 
     /// The URL of a path of this server.
     pub(super) fn url_of(&self, path: &str, redirects: Redirects) -> String {
-        let asked = host_name(&self.http_host());
+        let asked = host_name(self.http_host());
         let mut host = if redirects.server_name { self.server.to_owned() } else { asked };
         if host.is_empty() {
             self.lookup(&Var::ServerAddr, &mut host);
@@ -90,11 +91,6 @@ impl Facts<'_> {
             _ => String::new(),
         };
         format!("{scheme}://{host}{port}{path}")
-    }
-
-    /// Whether it goes to an upstream.
-    pub(super) fn location_proxies(&self) -> bool {
-        matches!(self.location.action, Action::Proxy(_))
     }
 
     /// Where a path lies on the disk.
@@ -164,9 +160,9 @@ pub(super) fn joined(headers: &HeaderMap, name: &http::HeaderName) -> String {
 }
 
 /// The host a request is for: of an absolute-form target, else of the `Host` field.
-pub(super) fn http_host(parts: &Parts) -> String {
-    let authority = parts.uri.authority().map(|authority| authority.as_str().to_owned());
-    let field = || parts.headers.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
+pub(super) fn http_host(parts: &Parts) -> &str {
+    let authority = parts.uri.authority().map(Authority::as_str);
+    let field = || parts.headers.get(HOST).and_then(|host| host.to_str().ok());
     authority.or_else(field).unwrap_or_default()
 }
 
@@ -182,10 +178,10 @@ impl Lookup for Facts<'_> {
         let tls = || self.connection.tls.as_ref();
         match var {
             Var::Host => {
-                let name = host_name(&self.http_host());
+                let name = host_name(self.http_host());
                 out.push_str(if name.is_empty() { self.server } else { &name });
             }
-            Var::Header(name) if *name == HOST => out.push_str(&self.http_host()),
+            Var::Header(name) if *name == HOST => out.push_str(self.http_host()),
             Var::Header(name) => out.push_str(&self.header(name)),
             Var::Arg(name) => out.push_str(self.arg(name).unwrap_or_default()),
             Var::Cookie(name) => out.push_str(self.cookie(name).unwrap_or_default()),
@@ -219,7 +215,7 @@ impl Lookup for Facts<'_> {
                 out.push_str(&self.forwarded("x-forwarded-proto", own));
             }
             Var::ForwardedHost => {
-                out.push_str(&self.forwarded("x-forwarded-host", || self.http_host()));
+                out.push_str(&self.forwarded("x-forwarded-host", || self.http_host().to_owned()));
             }
             Var::ProxyHost => out.push_str(self.proxy_host),
             Var::UpstreamAddr => out.push_str(self.upstream_addr),

@@ -181,7 +181,9 @@ async fn shake_hands(
         return Some(Conn::Plain(stream));
     };
     let started = Instant::now();
-    let result = tokio::time::timeout(timeout, acceptor.accept(stream, ends)).await;
+    // Apart: what a connection without TLS moves about stays small.
+    let handshake = Box::pin(acceptor.accept(stream, ends));
+    let result = tokio::time::timeout(timeout, handshake).await;
     let took = started.elapsed();
     let failed = |result| {
         entrance.series.handshake(result, took);

@@ -94,12 +94,15 @@ async fn attempt(addr: &PeerAddr, options: &ConnectOptions) -> Result<Conn, Conn
     };
     match &options.tls {
         None => Ok(Conn::Plain(stream)),
-        Some(connector) => connector.connect(stream).await.map_err(|error| match error.kind() {
-            io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof => {
-                ConnectError::Reset(error)
-            }
-            _ => ConnectError::Tls(error),
-        }),
+        // Apart: most have none, and what moves about stays small.
+        Some(connector) => {
+            Box::pin(connector.connect(stream)).await.map_err(|error| match error.kind() {
+                io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof => {
+                    ConnectError::Reset(error)
+                }
+                _ => ConnectError::Tls(error),
+            })
+        }
     }
 }
 

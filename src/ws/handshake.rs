@@ -105,7 +105,9 @@ pub fn check_request(
         return Err(BadRequest::WebSocketVersion);
     }
     let key = only(headers, &SEC_WEBSOCKET_KEY).ok_or(BadRequest::Key)?;
-    if !STANDARD.decode(key).is_ok_and(|nonce| nonce.len() == 16) {
+    // The decoder wants room for whole groups of three.
+    let mut nonce = [0; 18];
+    if !STANDARD.decode_slice(key, &mut nonce).is_ok_and(|len| len == 16) {
         return Err(BadRequest::Key);
     }
     if config.allowed_origins.as_ref().is_some_and(|allowed| !origin_allowed(headers, allowed)) {

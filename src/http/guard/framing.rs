@@ -1,6 +1,8 @@
 //! Where each request ends: a state machine over the raw bytes of a connection. It lets through
 //! what is unambiguous and stops at what is not; hyper never sees the rest. Pure.
 
+use memchr::memchr;
+
 use super::head::{self, Body, Refusal, is_token_byte};
 
 /// The longest method.
@@ -131,7 +133,7 @@ impl Framing {
             }
         }
         let mut at = seen;
-        while let Some(len) = bytes[at..].iter().position(|b| *b == b'\n') {
+        while let Some(len) = memchr(b'\n', &bytes[at..]) {
             let line = &bytes[at..at + len];
             at += len + 1;
             if at > self.limits.head_size {

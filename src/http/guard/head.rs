@@ -3,6 +3,8 @@
 
 use std::net::Ipv6Addr;
 
+use memchr::memchr;
+
 use super::framing::Limits;
 use crate::ws::handshake::is_other_protocol;
 
@@ -48,7 +50,13 @@ use Refusal::Bad;
 pub(super) fn check(bytes: &[u8], limits: Limits) -> Result<Head, Refusal> {
     // The CR of the last line stays, as on every other: one of them is its end, a second is not.
     let fields = bytes.strip_suffix(b"\n\r\n").or_else(|| bytes.strip_suffix(b"\n\n"));
-    let mut lines = fields.unwrap_or(bytes).split(|b| *b == b'\n');
+    let mut rest = Some(fields.unwrap_or(bytes));
+    let mut lines = std::iter::from_fn(|| {
+        let bytes = rest?;
+        let end = memchr(b'\n', bytes);
+        rest = end.map(|end| &bytes[end + 1..]);
+        Some(&bytes[..end.unwrap_or(bytes.len())])
+    });
     let request_line = lines.next().map(trim_cr).unwrap_or_default();
     let request = check_request_line(request_line, limits.lenient)?;
     let mut fields = Fields::default();
@@ -152,12 +160,14 @@ fn check_field(line: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
     if line.first().is_some_and(|b| matches!(b, b' ' | b'\t')) {
         return Err(Bad("a field is folded over lines"));
     }
-    let colon = line.iter().position(|b| *b == b':').ok_or(Bad("a field has no colon"))?;
+    let colon = memchr(b':', line).ok_or(Bad("a field has no colon"))?;
     let (name, value) = (&line[..colon], &line[colon + 1..]);
     if !is_token(name) {
         return Err(Bad("a field's name is malformed"));
     }
-    if !value.iter().all(|b| *b == b'\t' || (*b >= 0x20 && *b != 0x7f)) {
+    // All of them are looked at, many at once.
+    let is_control = |b: u8| (b < 0x20 && b != b'\t') || b == 0x7f;
+    if value.iter().fold(false, |any, b| any | is_control(*b)) {
         return Err(Bad("a field's value has a control character"));
     }
     Ok((name, value.trim_ascii()))
