@@ -11,15 +11,15 @@ class Figures:
         self.all = [taken for taken in results["measurements"] if "error" not in taken]
 
     def rounds(self, kind, proxy, tls, what, path):
-        """By round; `path` leads to the figure."""
+        """By round, the median of what was measured several times in it; `path` leads to the figure."""
         found = {}
         for taken in self.all:
             if (taken["kind"], taken["proxy"], taken["tls"], taken["what"]) == (kind, proxy, tls, what):
                 value = taken
                 for name in path.split("."):
                     value = value[name]
-                found[taken["round"]] = value
-        return found
+                found.setdefault(taken["round"], []).append(value)
+        return {number: median(values) for number, values in found.items()}
 
     def spread(self, *key):
         """Median, least and most; None when nothing was measured."""

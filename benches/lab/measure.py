@@ -23,6 +23,8 @@ PEERS = ("nginx", "haproxy", "wayhold")
 TOUCH = 16384
 # Of what nginx could carry at most in the same round: where latency tells more than throughput.
 SHARE = 0.7
+# How often that is measured in a round.
+WINDOWS = 8
 
 
 def plan(options):
@@ -37,20 +39,24 @@ def plan(options):
                     args = ["--conns", f"{conns}", "--inflight", f"{inflight}", "--size", f"{size}", *common]
                     steps += [step(number, "run", name, tls, workload, args) for name in table[workload]]
         if "run" in options.only:
+            # A hiccup of the machine fills the last hundredth of a window: many short ones tell more
+            # than a long one.
+            windows, share = (1, 1) if options.quick else (WINDOWS, 4)
+            short = ["--seconds", f"{options.seconds / share}", "--warmup", f"{options.warmup / share}"]
             for tls in False, True:
                 for workload in "W1", "W3":
                     conns, _, size = WORKLOADS[workload]
-                    args = ["--conns", f"{conns}", "--size", f"{size}", *common]
+                    args = ["--conns", f"{conns}", "--size", f"{size}", *short]
                     names = (TLS if tls else PLAIN)[workload]
-                    steps += [step(number, "pace", name, tls, workload, args) for name in names]
+                    steps += windows * [step(number, "pace", name, tls, workload, args) for name in names]
         if "handshake" in options.only:
             for tls, what, more in ((False, "plain", []), (True, "full", []), (True, "resumed", ["--resume"])):
                 steps += [step(number, "handshake", name, tls, what, [*common, *more]) for name in PEERS]
-        # These take long and vary little.
-        if number % 2 == 0 and "storm" in options.only:
+        if "storm" in options.only:
             args = ["--conns", f"{options.conns}"]
             steps += [step(number, "storm", name, False, "storm", args) for name in ("floor", *PEERS)]
             steps += [step(number, "storm", name, True, "storm", args) for name in PEERS]
+        # It takes long and varies little.
         if number % 2 == 0 and "idle" in options.only:
             args = ["--conns", f"{options.conns}", "--touch", f"{TOUCH}", "--hold", "0.5" if options.quick else "2"]
             steps += [step(number, "idle", name, False, "idle", args) for name in ("floor", *PEERS)]

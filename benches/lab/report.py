@@ -21,7 +21,7 @@ def head(env):
     return (
         "# Wayhold beside nginx, HAProxy and a bare relay\n\n"
         "Written by `benches/run`; README.md says what is measured, results.json has every round. Each cell is the "
-        f"median and, in parentheses, the least and the most of the rounds ({env['rounds']}; storm and idle: every "
+        f"median and, in parentheses, the least and the most of the rounds ({env['rounds']}; idle: every "
         "other one). A ratio is taken within a round, then its median over the rounds.\n\n"
         f"Wayhold {versions['wayhold']} · nginx {versions['nginx']} · HAProxy {versions['haproxy']} · Linux "
         f"{env['kernel']} · {env['cpu']}, {env['cores']} cores · {env['date']} · {env['minutes']} minutes{quick}"
@@ -117,7 +117,8 @@ def latency(figures):
         return table("", columns, rows)
 
     notes = [("run", "Under full load in a closed loop, where it mirrors throughput.\n\n"),
-             ("pace", f"At {SHARE:.0%} of what nginx could carry at most in the same round, sent by the clock.\n\n")]
+             ("pace", f"At {SHARE:.0%} of what nginx could carry at most in the same round, sent by the clock, in short "
+                     "windows; of a round, their median.\n\n")]
     text = "\n\n".join(note + of(kind) for kind, note in notes if of(kind))
     return titled("Latency, µs", text)
 
