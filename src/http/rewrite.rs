@@ -67,10 +67,10 @@ struct Passage<'a> {
 
 impl Passage<'_> {
     fn is_open_to(&self, name: &HeaderName) -> bool {
-        // Names with an underscore could pass for claims behind a CGI-like interface.
         !HOP_BY_HOP.contains(name)
             && *name != EXPECT
             && !self.named.contains(name)
+            // One with an underscore could pass for a claim behind a CGI-like interface.
             && self.names.fit(name.as_str())
             && (self.believed || !is_claim(name.as_str()))
             && !self.set.iter().any(|(set, _)| set == name)
