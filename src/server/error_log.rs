@@ -82,8 +82,7 @@ impl ErrorLog {
         let pid = std::process::id();
         // Writing to a String does not fail.
         let _ok = write!(line, "{} [{}] {pid}#0: ", now.strftime("%Y/%m/%d %H:%M:%S"), word(level));
-        // One event is one line, whatever a client made us say.
-        line.extend(message.chars().map(|c| if c.is_control() && c != '\n' { '?' } else { c }));
+        line.push_str(message);
         line.push('\n');
         // If it fails, there is nowhere left to complain.
         let _lost = match &mut *self.target() {
@@ -136,9 +135,9 @@ impl Subscriber for Events {
     fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
 
     fn event(&self, event: &Event<'_>) {
-        let mut message = Message(String::new());
+        let mut message = Message::default();
         event.record(&mut message);
-        self.0.write(level_of(event.metadata()), &message.0);
+        self.0.write(level_of(event.metadata()), &message.whole());
     }
 
     fn enter(&self, _: &span::Id) {}
@@ -147,15 +146,50 @@ impl Subscriber for Events {
 }
 
 /// The text of an event.
-struct Message(String);
+#[derive(Default)]
+struct Message {
+    text: String,
+    /// The field `lines`: what is wrong with a configuration is shown in several.
+    lines: String,
+}
+
+impl Message {
+    /// One event is one line, whatever a client made us say.
+    fn whole(self) -> String {
+        let visible = |c: char| if c.is_control() { '?' } else { c };
+        let mut whole: String = self.text.chars().map(visible).collect();
+        for line in self.lines.lines() {
+            if !whole.is_empty() {
+                whole.push('\n');
+            }
+            whole.extend(line.chars().map(visible));
+        }
+        whole
+    }
+}
 
 impl Visit for Message {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         // Writing to a String does not fail.
-        let _ok = if field.name() == "message" {
-            write!(self.0, "{value:?}")
-        } else {
-            write!(self.0, " {field}={value:?}")
+        let _ok = match field.name() {
+            "message" => write!(self.text, "{value:?}"),
+            "lines" => write!(self.lines, "{value:?}"),
+            _ => write!(self.text, " {field}={value:?}"),
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_configurations_errors_have_lines() {
+        let whole = |text: &str, lines: &str| {
+            Message { text: text.to_owned(), lines: lines.to_owned() }.whole()
+        };
+        assert_eq!(whole("a\n2026/01/01 [error] \x1b[2J", ""), "a?2026/01/01 [error] ?[2J");
+        assert_eq!(whole("not used:", "a\n\tb"), "not used:\na\n?b");
+        assert_eq!(whole("", "a\nb"), "a\nb");
     }
 }

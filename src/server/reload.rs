@@ -112,7 +112,8 @@ impl Process {
             Err(error) => {
                 self.shared.metrics.config_loaded(false, self.revision);
                 tracing::error!(
-                    "the new configuration is not used, the old one keeps running:\n{error}"
+                    lines = %error,
+                    "the new configuration is not used, the old one keeps running:"
                 );
             }
         }
@@ -142,7 +143,7 @@ impl Process {
     fn try_take_over(&mut self, read: Read) -> Result<(), Box<dyn fmt::Display>> {
         let loaded = read.map_err(|error| Box::new(error) as Box<dyn fmt::Display>)?;
         if !loaded.warnings.is_empty() {
-            tracing::warn!("{}", loaded.warnings);
+            tracing::warn!(lines = %loaded.warnings);
         }
         let old = self.config();
         let config = Arc::new(keep_fixed(loaded.config, &old));

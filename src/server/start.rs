@@ -100,7 +100,7 @@ pub fn run(source: &Input, ready: impl FnOnce()) -> Result<(), StartError> {
         .configure(&config)
         .map_err(|error| StartError::Cannot(format!("the error log cannot be opened: {error}")))?;
     if !warnings.is_empty() {
-        tracing::warn!("{warnings}");
+        tracing::warn!(lines = %warnings);
     }
     // 4. The runtime, and everything in it.
     let (handle, running) = start_runtime(config.worker_processes)
