@@ -196,11 +196,16 @@ mod tests {
         let own = std::process::id();
         let before = Account::take(&[own], None).unwrap();
         let begun = Instant::now();
-        while begun.elapsed() < Duration::from_millis(300) {
-            std::hint::spin_loop();
-        }
-        let used = before.until(&Account::take(&[own], None).unwrap());
-        assert!(used.proxy > 0.02 && used.proxy < used.seconds + 0.1, "{}", used.proxy);
+        let used = loop {
+            let used = before.until(&Account::take(&[own], None).unwrap());
+            if used.proxy > 0.02 {
+                break used;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "no time is counted");
+        };
+        // Other tests run in this process, on every core.
+        let cores = std::thread::available_parallelism().unwrap().get() as f64;
+        assert!(used.proxy < used.seconds * cores + 0.1, "{} in {}", used.proxy, used.seconds);
         let memory = Memory::of(&[own]).unwrap();
         assert!(memory.pss > 100 << 10 && memory.rss >= memory.pss);
     }
